@@ -1,0 +1,17 @@
+//! What every other module may use and that knows none of them.
+//!
+//! | file | has |
+//! |---|---|
+//! | `clock` | the one source of time; follows tokio's clock, so tests can pause it |
+//! | `digest` | BLAKE3 newtypes: scope, partition, exact key, credential |
+//! | `fault` | what went wrong, on whose side, and what to do about it |
+//! | `money` | nano-dollars |
+//! | `secret` | text that is never printed |
+//! | `tasks` | background work that a drain waits for |
+
+pub mod clock;
+pub mod digest;
+pub mod fault;
+pub mod money;
+pub mod secret;
+pub mod tasks;

@@ -1,0 +1,1 @@
+//! JSON written in one way only: object keys sorted, numbers normalised, text untouched.
