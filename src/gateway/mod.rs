@@ -1,11 +1,50 @@
 //! One request from end to end, free of transport. The order of things is decided here and nowhere
 //! else; `http` only carries bytes in and out.
+//!
+//! ```text
+//! serve ─ unknown path ─> pass (untouched)
+//!   └ read ─ policy ─ directives ─ canon ─ lookup ─ hit ─> play
+//!        └ Bypass ─> pass          └ miss ─ seat ─ lead ──> errand: upstream, tape, admit
+//!                                              └ follow ─> the leader's answer, live
+//! ```
+//!
+//! | file | has |
+//! |---|---|
+//! | `directives` | what the client says about caching |
+//! | `visit` | one cacheable request, from its body to its keys |
+//! | `miss` | seats in a flight, and what each does |
+//! | `errand` | one question to the upstream, its answer recorded on the way |
+//! | `embeddings` | `/v1/embeddings`, input by input |
+//! | `coding` | a stored answer in a coding that the client accepts |
+//! | `lane` | from the errand to the client, bounded in bytes |
+//! | `report` | the headers that say what was decided |
 
-use crate::base::fault::Fault;
-use crate::upstream::Chunks;
+pub mod coding;
+pub mod directives;
+pub mod embeddings;
+pub mod errand;
+pub mod lane;
+pub mod miss;
+pub mod report;
+pub mod visit;
+
+use crate::accounts::Accounts;
+use crate::base::clock::Clock;
+use crate::base::fault::{Fault, Kind};
+use crate::base::tasks::Tasks;
+use crate::cache::{Cache, Found, Lookup, Looked, Verdict};
+use crate::canon::Bypass;
+use crate::config::Config;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream};
+use crate::wire::Dialect;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use std::sync::Arc;
+use visit::{Considered, Visit};
 
 /// A request as the front received it.
 pub struct Ask {
@@ -35,18 +74,126 @@ pub enum ReplyBody {
     Flow(Chunks),
 }
 
-impl Reply {
-    pub fn whole(status: StatusCode, headers: HeaderMap, body: Bytes) -> Reply {
-        Reply { status, headers, body: ReplyBody::Whole(vec![body]) }
-    }
+/// What may change while the process runs.
+pub struct Settings {
+    pub config: Config,
+    pub upstream: Upstream,
 }
 
-/// The decided path of every request. `Err` is what the front turns into the dialect's error body.
-pub struct Gateway {}
+/// The decided path of every request. Shared by `Arc`.
+pub struct Gateway {
+    pub settings: ArcSwap<Settings>,
+    pub cache: Arc<Cache>,
+    pub accounts: Accounts,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    pub tasks: Tasks,
+}
 
 impl Gateway {
-    pub async fn serve(&self, ask: Ask) -> Result<Reply, Fault> {
-        let _ = ask;
-        todo!()
+    /// Answers one request. `Err` is what the front turns into the dialect's error body; an answer of
+    /// the upstream, 4xx and 5xx included, is `Ok`.
+    pub async fn serve(self: &Arc<Self>, ask: Ask) -> Result<Reply, Fault> {
+        let Ask { method, target, headers, body } = ask;
+        let dialect = if method == Method::POST { Dialect::of_path(target.path()) } else { None };
+        match (dialect, body) {
+            (Some(dialect), AskBody::Whole(body)) => self.consider(dialect, target, headers, body).await,
+            (_, AskBody::Whole(body)) => {
+                self.pass(Outgoing { method, target, headers, body: OutgoingBody::Whole(body) }).await
+            }
+            (_, AskBody::Flow(flow)) => {
+                self.pass(Outgoing { method, target, headers, body: OutgoingBody::Flow(flow) }).await
+            }
+        }
+    }
+
+    async fn consider(
+        self: &Arc<Self>,
+        dialect: Dialect,
+        target: PathAndQuery,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Reply, Fault> {
+        let began = self.clock.instant();
+        let settings = self.settings.load_full();
+        let answered = match self.visit(settings, dialect, target, headers, body)? {
+            Considered::Chat(visit) => self.chat(*visit).await,
+            Considered::Embedding(visit) => self.embedding(*visit).await,
+            Considered::Bypass { outgoing, why, show } => self.stand_aside(outgoing, why, show).await,
+        };
+        let (verdict, reply) = match answered {
+            Ok((verdict, reply)) => (verdict, Ok(reply)),
+            Err(fault) => {
+                self.metrics.failed(dialect.word(), fault.kind.code());
+                return Err(fault);
+            }
+        };
+        let tier = verdict.tier().map_or("", |tier| tier.word());
+        let reason = verdict.reason().unwrap_or("");
+        self.metrics.answered(dialect.word(), verdict.word(), tier, reason, began.elapsed());
+        tracing::debug!(dialect = dialect.word(), verdict = verdict.word(), tier, reason, "answered");
+        reply
+    }
+
+    /// A chat completion or a text completion.
+    async fn chat(self: &Arc<Self>, visit: Visit) -> Result<(Verdict, Reply), Fault> {
+        if visit.wishes.no_cache {
+            return self.ask_alone(visit, Verdict::Bypass(Bypass::ClientNoCache), None).await;
+        }
+        let lookup = Lookup {
+            canon: &visit.canon,
+            demand: visit.demand(),
+            threshold: visit.wishes.threshold.or(visit.policy().semantic.threshold),
+            verify: visit.policy().semantic.verify,
+        };
+        match self.cache.lookup(lookup).await {
+            Looked::Hit(found) if self.may_hit(&visit) => Ok(self.play(&visit, found)),
+            Looked::Hit(_) => self.miss(visit, crate::cache::Missed::Unproven, None).await,
+            Looked::Miss { .. } if visit.wishes.only_if_cached => Err(Fault::new(
+                Kind::OnlyIfCached,
+                "nothing stored answers this request; leave out only-if-cached to ask upstream",
+            )),
+            Looked::Miss { why, vector } => self.miss(visit, why, vector).await,
+        }
+    }
+
+    /// A hit needs a caller whom the upstream has accepted lately.
+    fn may_hit(&self, visit: &Visit) -> bool {
+        self.accounts.is_proven(visit.caller, visit.settings.config.cache.credential_ttl)
+    }
+
+    fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {
+        let Found { entry, tier, score, playback } = found;
+        self.metrics.saved(&entry);
+        let mut headers = HeaderMap::with_capacity(10);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(playback.content_type));
+        let parts = coding::accepted(&visit.headers, playback.parts, &mut headers);
+        let verdict = Verdict::Hit { entry, tier, score };
+        if visit.policy().headers {
+            report::put(&mut headers, &verdict, None, self.clock.now());
+        }
+        (verdict, Reply { status: StatusCode::OK, headers, body: ReplyBody::Whole(parts) })
+    }
+
+    /// Past the cache, with the reason on the answer.
+    async fn stand_aside(&self, outgoing: Outgoing, why: Bypass, show: bool) -> Result<(Verdict, Reply), Fault> {
+        let (deployment, mut reply) = self.forward(outgoing).await?;
+        let verdict = Verdict::Bypass(why);
+        if show {
+            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+        }
+        Ok((verdict, reply))
+    }
+
+    /// A path that is none of ours: nothing is added, nothing is held.
+    async fn pass(&self, outgoing: Outgoing) -> Result<Reply, Fault> {
+        self.forward(outgoing).await.map(|(_, reply)| reply)
+    }
+
+    async fn forward(&self, outgoing: Outgoing) -> Result<(Arc<str>, Reply), Fault> {
+        let settings = self.settings.load_full();
+        let Incoming { status, headers, deployment, body } =
+            settings.upstream.send(outgoing).await.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
+        Ok((deployment, Reply { status, headers, body: ReplyBody::Flow(body) }))
     }
 }

@@ -1,0 +1,84 @@
+//! What may be kept, and keeping it.
+
+use super::entry::{Content, Embedded, Entry};
+use super::Cache;
+use crate::base::digest::{ExactKey, Partition};
+use crate::canon::Canon;
+use crate::semantic::embedder::Vector;
+use crate::tape::Tape;
+use crate::wire::answer::Finish;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How one answer is to be kept.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub model: Box<str>,
+    pub tags: Vec<(Box<str>, Box<str>)>,
+    /// Zero: not at all.
+    pub ttl: Duration,
+    /// Whether an answer that was cut by `length` or `content_filter` may be kept.
+    pub keep_truncated: bool,
+}
+
+/// What became of an answer that was offered.
+#[derive(Debug)]
+pub enum Admitted {
+    Kept(Arc<Entry>),
+    /// `ttl` is zero.
+    NoTtl,
+    /// Cut by `length` or `content_filter`.
+    Truncated,
+}
+
+impl Cache {
+    /// Keeps a whole answer, for exact hits at once; `index` makes it findable by meaning.
+    pub fn admit(&self, canon: Canon, terms: Terms, tape: Tape) -> Admitted {
+        if terms.ttl.is_zero() {
+            return Admitted::NoTtl;
+        }
+        let cut = |finish: &Finish| matches!(finish, Finish::Length | Finish::ContentFilter);
+        if !terms.keep_truncated && tape.outline.finish.iter().any(cut) {
+            return Admitted::Truncated;
+        }
+        let question = canon.question.ok().map(|question| question.0.into_boxed_str());
+        let content = Content::Answer(tape);
+        Admitted::Kept(self.keep(canon.exact, canon.partition, question, terms, content))
+    }
+
+    /// Makes a kept entry findable by meaning. One that has left L1 in the meantime stays away.
+    pub fn index(&self, entry: &Entry, vector: Vector) {
+        let Some(semantic) = self.semantic() else { return };
+        semantic.insert(entry.partition, entry.key, vector);
+        if !self.store.has(&entry.key) {
+            semantic.remove(&entry.partition, &entry.key);
+        }
+    }
+
+    /// Keeps one input's embedding, exact only.
+    pub fn admit_embedding(&self, key: ExactKey, terms: Terms, embedded: Embedded) {
+        if !terms.ttl.is_zero() {
+            self.keep(key, Partition(key.0), None, terms, Content::Embedding(embedded));
+        }
+    }
+
+    fn keep(
+        &self,
+        key: ExactKey,
+        partition: Partition,
+        question: Option<Box<str>>,
+        terms: Terms,
+        content: Content,
+    ) -> Arc<Entry> {
+        let stored = self.clock.now();
+        let extra = match (&question, self.semantic()) {
+            (Some(_), Some(semantic)) => semantic.bytes_per_entry(),
+            _ => 0,
+        };
+        let Terms { model, tags, ttl, keep_truncated: _ } = terms;
+        let expires = stored.plus(ttl);
+        let entry = Arc::new(Entry { key, partition, model, question, tags, stored, expires, content });
+        self.store.insert(entry.clone(), extra);
+        entry
+    }
+}

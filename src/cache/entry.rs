@@ -1,0 +1,86 @@
+//! One recorded answer.
+
+use crate::base::clock::Millis;
+use crate::base::digest::{ExactKey, Partition};
+use crate::tape::Tape;
+use crate::wire::embeddings::{Frame, Item};
+use crate::wire::usage::Usage;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is kept for one exact key. Immutable; shared by `Arc`.
+#[derive(Debug)]
+pub struct Entry {
+    pub key: ExactKey,
+    /// Compared again on every hit, beside the key. An embedding has no question: its own key stands here.
+    pub partition: Partition,
+    /// The model that was asked for.
+    pub model: Box<str>,
+    /// What is compared by meaning; `None` for an exact-only request.
+    pub question: Option<Box<str>>,
+    /// From `x-reprise-tags`.
+    pub tags: Vec<(Box<str>, Box<str>)>,
+    pub stored: Millis,
+    pub expires: Millis,
+    pub content: Content,
+}
+
+#[derive(Debug)]
+pub enum Content {
+    Answer(Tape),
+    Embedding(Embedded),
+}
+
+/// One input's embedding, with its share of what the batch cost.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    pub item: Item,
+    pub usage: Option<Usage>,
+    /// What the answer said besides; shared by the inputs of one batch.
+    pub frame: Arc<Frame>,
+}
+
+/// Bytes that the maps, the `Arc` and the struct itself take beside the content. Measured with a
+/// counting allocator on 100,000 one-byte entries, rounded up.
+const OVERHEAD: usize = 512;
+
+impl Entry {
+    /// The id that clients see in `x-reprise-entry`: 128 bits of the exact key.
+    pub fn id(&self) -> String {
+        let mut id = self.key.hex();
+        id.truncate(32);
+        id
+    }
+
+    pub fn is_fresh(&self, now: Millis) -> bool {
+        now < self.expires
+    }
+
+    pub fn age(&self, now: Millis) -> Duration {
+        now.since(self.stored)
+    }
+
+    /// Tokens that a hit saves, where the upstream reported them.
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.content {
+            Content::Answer(tape) => tape.outline.usage,
+            Content::Embedding(embedded) => embedded.usage,
+        }
+    }
+
+    /// How long it stays fresh.
+    pub fn ttl(&self, now: Millis) -> Duration {
+        self.expires.since(now)
+    }
+
+    /// Bytes in memory, less the vector.
+    pub fn size(&self) -> usize {
+        let content = match &self.content {
+            Content::Answer(tape) => tape.size(),
+            Content::Embedding(embedded) => embedded.item.0.len(),
+        };
+        let tags: usize = self.tags.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        let question = self.question.as_ref().map_or(0, |text| text.len());
+        content + question + self.model.len() + tags + OVERHEAD
+    }
+}

@@ -1,0 +1,174 @@
+//! The cascade of one lookup.
+
+use super::entry::{Content, Entry};
+use super::verdict::{Missed, Tier};
+use super::Cache;
+use crate::base::clock::Millis;
+use crate::base::digest::{ExactKey, Partition};
+use crate::canon::{Bypass, Canon, Question};
+use crate::config::Strictness;
+use crate::semantic::embedder::Vector;
+use crate::semantic::{Semantic, verify};
+use crate::tape::Playback;
+use crate::wire::request::Form;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Neighbours tried, best first: the nearest may be refused and the next still serve.
+const TRIED: usize = 5;
+
+/// What a client will take.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    pub form: Form,
+    /// `Cache-Control: max-age`.
+    pub max_age: Option<Duration>,
+    /// `Cache-Control: min-fresh`.
+    pub min_fresh: Option<Duration>,
+}
+
+impl Demand {
+    fn allows(&self, entry: &Entry, now: Millis) -> bool {
+        self.max_age.is_none_or(|limit| entry.age(now) <= limit)
+            && self.min_fresh.is_none_or(|least| entry.ttl(now) >= least)
+    }
+}
+
+/// One question to the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Lookup<'a> {
+    pub canon: &'a Canon,
+    pub demand: Demand,
+    /// The client's or the route's threshold; `None`: the model's calibrated one.
+    pub threshold: Option<f32>,
+    pub verify: Strictness,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub enum Looked {
+    Hit(Found),
+    /// `vector`: the question's embedding if it was computed on the way, to be kept with the answer.
+    Miss { why: Missed, vector: Option<Vector> },
+}
+
+#[derive(Debug)]
+pub struct Found {
+    pub entry: Arc<Entry>,
+    pub tier: Tier,
+    pub score: Option<f32>,
+    pub playback: Playback,
+}
+
+/// Whether one entry serves one demand.
+enum Served {
+    Yes(Playback),
+    No(Missed),
+}
+
+impl Cache {
+    /// Exact first; by meaning only on a miss, only if the question may be compared so, and only where
+    /// its partition holds anything (an empty one costs no embedding).
+    pub async fn lookup(&self, lookup: Lookup<'_>) -> Looked {
+        let canon = lookup.canon;
+        let mut why = match self.exact(&canon.exact, &canon.partition) {
+            None => Missed::Unknown,
+            Some(entry) => match self.serves(&entry, lookup.demand) {
+                Served::Yes(playback) => {
+                    return Looked::Hit(Found { entry, tier: Tier::L1, score: None, playback });
+                }
+                Served::No(missed) => missed,
+            },
+        };
+        let question = match &canon.question {
+            Ok(question) => question,
+            Err(bypass) => return Looked::Miss { why: or_else(why, Missed::ExactOnly(*bypass)), vector: None },
+        };
+        let Some(semantic) = self.semantic() else {
+            return Looked::Miss { why: or_else(why, Missed::ExactOnly(Bypass::SemanticOff)), vector: None };
+        };
+        if let Err(bypass) = semantic.suits(&question.0) {
+            return Looked::Miss { why: or_else(why, Missed::ExactOnly(bypass)), vector: None };
+        }
+        if !semantic.knows(&canon.partition) {
+            return Looked::Miss { why, vector: None };
+        }
+        let vector = match semantic.embed(&question.0).await {
+            Ok(vector) => vector,
+            Err(_) => return Looked::Miss { why: or_else(why, Missed::EmbedderShed), vector: None },
+        };
+        match self.by_meaning(&lookup, &semantic, question, &vector) {
+            Ok(found) => return Looked::Hit(found),
+            Err(missed) => why = or_else(why, missed),
+        }
+        Looked::Miss { why, vector: Some(vector) }
+    }
+
+    /// An entry of exactly this request, fresh or not. The partition is compared beside the key.
+    pub fn exact(&self, key: &ExactKey, partition: &Partition) -> Option<Arc<Entry>> {
+        self.store.get(key).filter(|entry| entry.partition == *partition)
+    }
+
+    /// One input's embedding, if it is fresh and not older than the client takes.
+    pub fn embedding(&self, key: &ExactKey, demand: Demand) -> Option<Arc<Entry>> {
+        let entry = self.exact(key, &Partition(key.0))?;
+        let now = self.clock.now();
+        (entry.is_fresh(now) && demand.allows(&entry, now)).then_some(entry)
+    }
+
+    fn by_meaning(
+        &self,
+        lookup: &Lookup<'_>,
+        semantic: &Semantic,
+        question: &Question,
+        vector: &Vector,
+    ) -> Result<Found, Missed> {
+        let partition = &lookup.canon.partition;
+        let threshold = lookup.threshold.unwrap_or_else(|| semantic.threshold());
+        let neighbours = semantic.nearest(partition, vector, TRIED, 0.0);
+        let mut first = None;
+        for neighbour in neighbours {
+            if neighbour.score < threshold {
+                first.get_or_insert(Missed::BelowThreshold);
+                break;
+            }
+            let Some(entry) = self.exact(&neighbour.key, partition) else {
+                // Evicted between its removal from L1 and from the index.
+                semantic.remove(partition, &neighbour.key);
+                continue;
+            };
+            let stored = entry.question.as_deref().unwrap_or_default();
+            let refusal = match verify::judge(&question.0, stored, neighbour.score, lookup.verify) {
+                verify::Judgement::Different(rule) => Missed::Refused(rule),
+                verify::Judgement::Same => match self.serves(&entry, lookup.demand) {
+                    Served::Yes(playback) => {
+                        return Ok(Found { entry, tier: Tier::L2, score: Some(neighbour.score), playback });
+                    }
+                    Served::No(missed) => missed,
+                },
+            };
+            first.get_or_insert(refusal);
+        }
+        Err(first.unwrap_or(Missed::Unknown))
+    }
+
+    fn serves(&self, entry: &Entry, demand: Demand) -> Served {
+        let now = self.clock.now();
+        if !entry.is_fresh(now) {
+            return Served::No(Missed::Unknown);
+        }
+        if !demand.allows(entry, now) {
+            return Served::No(Missed::TooOld);
+        }
+        let Content::Answer(tape) = &entry.content else { return Served::No(Missed::Unknown) };
+        match tape.play(demand.form) {
+            Ok(playback) => Served::Yes(playback),
+            Err(why) => Served::No(Missed::CannotPlay(why)),
+        }
+    }
+}
+
+/// The more telling of two reasons: an entry that was there but did not serve says more.
+fn or_else(exact: Missed, meaning: Missed) -> Missed {
+    if exact == Missed::Unknown { meaning } else { exact }
+}

@@ -1,0 +1,105 @@
+//! L1: entries by exact key, weighed in bytes, each with its own expiry.
+
+use super::entry::Entry;
+use crate::base::digest::ExactKey;
+use crate::semantic::Semantic;
+use crate::telemetry::metrics::Metrics;
+use arc_swap::ArcSwapOption;
+use moka::Expiry;
+use moka::notification::RemovalCause;
+use moka::sync::Cache;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One stored entry and what it weighs, its share of the index included.
+#[derive(Clone)]
+struct Weighed {
+    entry: Arc<Entry>,
+    weight: u32,
+}
+
+/// moka, with TinyLFU admission: under pressure what is asked often stays, and a flood of one-off
+/// requests does not wash it out. Clones share the entries.
+#[derive(Clone)]
+pub struct Store {
+    cache: Cache<ExactKey, Weighed, ahash::RandomState>,
+}
+
+impl Store {
+    /// Whatever leaves for another reason than a newer entry of its key also leaves the index.
+    pub fn new(memory: u64, semantic: Arc<ArcSwapOption<Semantic>>, metrics: Arc<Metrics>) -> Store {
+        let cache = Cache::builder()
+            .max_capacity(memory)
+            .weigher(|_, held: &Weighed| held.weight)
+            .expire_after(UntilExpiry)
+            .eviction_listener(move |key, held: Weighed, cause| {
+                if cause == RemovalCause::Replaced {
+                    return;
+                }
+                metrics.evicted(cause_word(cause));
+                if let Some(semantic) = semantic.load().as_ref() {
+                    semantic.remove(&held.entry.partition, &key);
+                }
+            })
+            .build_with_hasher(ahash::RandomState::default());
+        Store { cache }
+    }
+
+    pub fn get(&self, key: &ExactKey) -> Option<Arc<Entry>> {
+        self.cache.get(key).map(|held| held.entry)
+    }
+
+    /// `extra`: bytes of the index that this entry will take.
+    pub fn insert(&self, entry: Arc<Entry>, extra: usize) {
+        let weight = u32::try_from(entry.size() + extra).unwrap_or(u32::MAX);
+        self.cache.insert(entry.key, Weighed { entry, weight });
+    }
+
+    /// Whether it is there, without counting as a use.
+    pub fn has(&self, key: &ExactKey) -> bool {
+        self.cache.contains_key(key)
+    }
+
+    pub fn remove(&self, key: &ExactKey) {
+        self.cache.invalidate(key);
+    }
+
+    pub fn clear(&self) {
+        self.cache.invalidate_all();
+        self.cache.run_pending_tasks();
+    }
+
+    pub fn size(&self) -> (u64, u64) {
+        self.cache.run_pending_tasks();
+        (self.cache.entry_count(), self.cache.weighted_size())
+    }
+}
+
+fn cause_word(cause: RemovalCause) -> &'static str {
+    match cause {
+        RemovalCause::Expired => "expired",
+        RemovalCause::Explicit => "purged",
+        RemovalCause::Replaced => "replaced",
+        RemovalCause::Size => "size",
+    }
+}
+
+/// Frees the memory of what has expired. Whether an entry is fresh is decided by our own clock at
+/// lookup (`Entry::is_fresh`); this one only has to be no earlier.
+struct UntilExpiry;
+
+impl Expiry<ExactKey, Weighed> for UntilExpiry {
+    fn expire_after_create(&self, _: &ExactKey, held: &Weighed, _: Instant) -> Option<Duration> {
+        Some(held.entry.expires.since(held.entry.stored))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &ExactKey,
+        held: &Weighed,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(held.entry.expires.since(held.entry.stored))
+    }
+}

@@ -1,0 +1,253 @@
+//! One question to the upstream, its answer recorded on the way.
+//!
+//! The errand is a task of its own: a client that leaves does not lose the answer that is being paid
+//! for. Before the client can see the end of an answer, the answer is in the cache: who asks again
+//! after reading it finds it.
+
+use super::lane::{self, Sender};
+use super::{Gateway, Reply, ReplyBody, Settings};
+use crate::base::digest::Credential;
+use crate::base::fault::{Fault, Kind};
+use crate::cache::Entry;
+use crate::cache::admit::{Admitted, Terms};
+use crate::cache::flight::Leader;
+use crate::canon::Canon;
+use crate::semantic::embedder::Vector;
+use crate::tape::live::Head;
+use crate::tape::{Ended, Recorder};
+use crate::upstream::{Incoming, Outgoing};
+use crate::wire::Dialect;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// What is needed to keep the answer.
+pub struct Keep {
+    pub canon: Canon,
+    pub terms: Terms,
+    /// The question's embedding, if the lookup has computed it.
+    pub vector: Option<Vector>,
+}
+
+pub struct Errand {
+    pub settings: Arc<Settings>,
+    pub dialect: Dialect,
+    pub caller: Credential,
+    pub outgoing: Outgoing,
+    pub keep: Keep,
+    /// Present where others may follow.
+    pub leader: Option<Leader>,
+}
+
+type Answer = Result<(Arc<str>, Reply), Fault>;
+
+impl Errand {
+    /// Sets out, and comes back with the head of the answer; its body then flows.
+    pub async fn send(self, gateway: &Arc<Gateway>) -> Answer {
+        let (client, answer) = oneshot::channel();
+        let (tasks, gateway) = (gateway.tasks.clone(), gateway.clone());
+        tasks.spawn(async move { self.run(&gateway, client).await });
+        answer.await.unwrap_or_else(|_| Err(Fault::new(Kind::Internal, "the request was lost inside the proxy")))
+    }
+
+    async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
+        let Errand { settings, dialect, caller, outgoing, keep, leader } = self;
+        let embedding = gateway.embed_meanwhile(&keep);
+        let sent = {
+            let send = settings.upstream.send(outgoing);
+            tokio::select! {
+                sent = send => sent,
+                () = gone(&mut client, leader.as_ref(), &settings) => return,
+            }
+        };
+        let incoming = match sent {
+            Ok(incoming) => incoming,
+            Err(fault) => {
+                gateway.metrics.upstream_failed(fault.kind.code());
+                if let Some(leader) = leader {
+                    leader.fail(&fault);
+                }
+                let _ = client.send(Err(fault));
+                return;
+            }
+        };
+        let Incoming { status, headers, deployment, body } = incoming;
+        if status.is_success() {
+            gateway.accounts.prove(caller);
+        }
+        let recorder = Recorder::new(dialect, &headers, settings.config.cache.max_entry);
+        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        // A leader that cannot be read along is dropped here: its followers take seats of their own.
+        let leader = leader.filter(|_| recorder.decodes());
+        if let Some(leader) = &leader {
+            leader.head(Head { status, headers: plain_headers(&headers), deployment: deployment.clone() });
+        }
+        let (to_client, from_errand) = lane::lane();
+        let reply = Reply { status, headers, body: ReplyBody::Flow(Box::pin(from_errand)) };
+        let _ = client.send(Ok((deployment, reply)));
+        let keep = (status == StatusCode::OK).then_some(keep);
+        let reading = Reading { gateway: gateway.clone(), settings, recorder: Some(recorder), keep, embedding, leader };
+        reading.read(body, to_client, length).await;
+    }
+}
+
+/// Completes when the client has left before the head came, nobody follows, and the time to read on
+/// is over.
+async fn gone(client: &mut oneshot::Sender<Answer>, leader: Option<&Leader>, settings: &Settings) {
+    client.closed().await;
+    loop {
+        tokio::time::sleep(settings.config.cache.read_on).await;
+        if !leader.is_some_and(Leader::followed) {
+            return;
+        }
+    }
+}
+
+/// The part of an errand after the head.
+struct Reading {
+    gateway: Arc<Gateway>,
+    settings: Arc<Settings>,
+    /// Taken when the answer has ended.
+    recorder: Option<Recorder>,
+    keep: Option<Keep>,
+    embedding: Option<oneshot::Receiver<Vector>>,
+    leader: Option<Leader>,
+}
+
+impl Reading {
+    async fn read(mut self, mut body: crate::upstream::Chunks, to_client: Sender, length: Option<usize>) {
+        let mut to_client = Some(to_client);
+        let mut received = 0;
+        let mut deadline = None;
+        loop {
+            let next = match deadline {
+                None => body.next().await,
+                Some(deadline) => match tokio::time::timeout_at(deadline, body.next()).await {
+                    Ok(next) => next,
+                    Err(_) => return self.broke(to_client, Fault::new(Kind::UpstreamTimeout, "nobody waits any more")),
+                },
+            };
+            let chunk = match next {
+                None => break,
+                Some(Ok(chunk)) => chunk,
+                Some(Err(fault)) => return self.broke(to_client, fault),
+            };
+            received += chunk.len();
+            self.record(&chunk, length == Some(received)).await;
+            if let Some(sender) = &to_client
+                && sender.send(chunk).await.is_err()
+            {
+                to_client = None;
+            }
+            if to_client.is_none() {
+                if !self.goes_on() {
+                    return;
+                }
+                let read_on = self.settings.config.cache.read_on;
+                deadline.get_or_insert_with(|| tokio::time::Instant::now() + read_on);
+            }
+        }
+        self.close().await;
+        if let Some(leader) = self.leader.take() {
+            leader.complete();
+        }
+        drop(to_client);
+    }
+
+    /// Whether there is a reason to read on without a client.
+    fn goes_on(&self) -> bool {
+        let recording = self.keep.is_some() && self.recorder.as_ref().is_some_and(|recorder| !recorder.is_lost());
+        recording || self.leader.as_ref().is_some_and(Leader::followed)
+    }
+
+    async fn record(&mut self, chunk: &Bytes, last: bool) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let plain = recorder.feed(chunk);
+        let over = last || recorder.at_end();
+        if let Some(leader) = &self.leader {
+            leader.push(plain);
+        }
+        if over {
+            self.close().await;
+        }
+    }
+
+    /// The answer has ended by its own word: keep it, if it is whole.
+    async fn close(&mut self) {
+        let Some(recorder) = self.recorder.take() else { return };
+        let Some(keep) = self.keep.take() else { return };
+        let recording = recorder.finish(true);
+        self.gateway.metrics.taped(recording.ended.word());
+        let Some(tape) = recording.tape else { return };
+        match self.gateway.cache.admit(keep.canon, keep.terms, tape) {
+            Admitted::Kept(entry) => self.index(entry, keep.vector).await,
+            refused => tracing::debug!(?refused, "answer not kept"),
+        }
+    }
+
+    /// Makes the entry findable by meaning before the client sees the end, unless its embedding is
+    /// late: then the client does not wait for it.
+    async fn index(&mut self, entry: Arc<Entry>, vector: Option<Vector>) {
+        let cache = self.gateway.cache.clone();
+        let Some(mut coming) = self.embedding.take() else {
+            if let Some(vector) = vector {
+                cache.index(&entry, vector);
+            }
+            return;
+        };
+        match tokio::time::timeout(self.settings.config.semantic.patience, &mut coming).await {
+            Ok(Ok(vector)) => cache.index(&entry, vector),
+            Ok(Err(_)) => {}
+            Err(_) => self.gateway.tasks.spawn(async move {
+                if let Ok(vector) = coming.await {
+                    cache.index(&entry, vector);
+                }
+            }),
+        }
+    }
+
+    /// The answer broke off. If its own end had been seen before that, it is kept already.
+    fn broke(self, to_client: Option<Sender>, fault: Fault) {
+        if self.recorder.is_some() && self.keep.is_some() {
+            self.gateway.metrics.taped(Ended::Cut.word());
+        }
+        self.gateway.metrics.upstream_failed(fault.kind.code());
+        tracing::warn!(code = fault.kind.code(), "answer broke off: {fault}");
+        if let Some(leader) = self.leader {
+            leader.cut(fault.kind, &fault.message);
+        }
+        if let Some(sender) = to_client {
+            sender.break_off(fault);
+        }
+    }
+}
+
+impl Gateway {
+    /// Starts embedding a question whose lookup needed no vector, so that it is there when the answer is.
+    fn embed_meanwhile(&self, keep: &Keep) -> Option<oneshot::Receiver<Vector>> {
+        if keep.vector.is_some() || keep.terms.ttl.is_zero() {
+            return None;
+        }
+        let question = keep.canon.question.as_ref().ok()?.0.clone();
+        let semantic = self.cache.semantic()?;
+        semantic.suits(&question).ok()?;
+        let (done, coming) = oneshot::channel();
+        self.tasks.spawn(async move {
+            if let Ok(vector) = semantic.embed_patiently(&question).await {
+                let _ = done.send(vector);
+            }
+        });
+        Some(coming)
+    }
+}
+
+/// Followers get plain text of unknown length.
+fn plain_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut plain = headers.clone();
+    plain.remove(CONTENT_ENCODING);
+    plain.remove(CONTENT_LENGTH);
+    plain
+}

@@ -1,0 +1,58 @@
+//! What an answer says of its own making: `Cache-Status` (RFC 9211), `Age`, `x-reprise-*`.
+
+use crate::base::clock::Millis;
+use crate::cache::Verdict;
+use http::header::AGE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const VERDICT: HeaderName = HeaderName::from_static("x-reprise-verdict");
+const TIER: HeaderName = HeaderName::from_static("x-reprise-tier");
+const SCORE: HeaderName = HeaderName::from_static("x-reprise-score");
+const REASON: HeaderName = HeaderName::from_static("x-reprise-reason");
+const ENTRY: HeaderName = HeaderName::from_static("x-reprise-entry");
+const DEPLOYMENT: HeaderName = HeaderName::from_static("x-reprise-deployment");
+
+/// Puts the verdict on the answer. `Cache-Status` is appended, as RFC 9211 asks, after those of the
+/// caches behind us; an `x-reprise-*` of a Reprise behind us is replaced.
+pub fn put(headers: &mut HeaderMap, verdict: &Verdict, deployment: Option<&str>, now: Millis) {
+    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, DEPLOYMENT] {
+        headers.remove(name);
+    }
+    headers.insert(VERDICT, HeaderValue::from_static(verdict.word()));
+    if let Some(reason) = verdict.reason() {
+        headers.insert(REASON, HeaderValue::from_static(reason));
+    }
+    if let Some(tier) = verdict.tier() {
+        headers.insert(TIER, HeaderValue::from_static(tier.word()));
+    }
+    if let Some(name) = deployment {
+        set(headers, DEPLOYMENT, name);
+    }
+    match verdict {
+        Verdict::Hit { entry, tier, score } => {
+            let ttl = entry.ttl(now).as_secs();
+            append(headers, &format!("reprise; hit; ttl={ttl}; detail={}", tier.word()));
+            headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
+            set(headers, ENTRY, &entry.id());
+            if let Some(score) = score {
+                set(headers, SCORE, &format!("{score:.4}"));
+            }
+        }
+        Verdict::Follow => append(headers, "reprise; fwd=miss; collapsed"),
+        Verdict::Miss(_) => append(headers, "reprise; fwd=miss"),
+        Verdict::Bypass(bypass) => append(headers, &format!("reprise; fwd=bypass; detail={}", bypass.word())),
+    }
+}
+
+fn append(headers: &mut HeaderMap, status: &str) {
+    if let Ok(value) = HeaderValue::from_str(status) {
+        headers.append(CACHE_STATUS, value);
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,195 @@
+//! One cacheable request, from its body to its keys.
+
+use super::directives::Directives;
+use super::Gateway;
+use super::Settings;
+use crate::base::digest::{Credential, ExactKey, Parts, Scope};
+use crate::base::fault::Fault;
+use crate::cache::Demand;
+use crate::cache::admit::Terms;
+use crate::canon::{Bypass, Canon, Circumstances, canon, embedding_keys};
+use crate::config::{CacheMode, Policy, SemanticMode};
+use crate::upstream::{Outgoing, OutgoingBody};
+use crate::wire::Dialect;
+use crate::wire::request::{self, EmbeddingRequest, Form, Request};
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A chat or text completion on its way through the cache.
+pub struct Visit {
+    pub settings: Arc<Settings>,
+    /// Which of the config's policies applies; an index, so that the visit owns what it needs.
+    pub route: Option<usize>,
+    pub dialect: Dialect,
+    pub target: PathAndQuery,
+    pub headers: HeaderMap,
+    /// The client's own bytes: what is forwarded on a miss.
+    pub body: Bytes,
+    pub wishes: Directives,
+    pub caller: Credential,
+    pub model: Box<str>,
+    pub form: Form,
+    pub canon: Canon,
+}
+
+/// An embedding request, likewise, with a key for each input.
+pub struct EmbeddingVisit {
+    pub settings: Arc<Settings>,
+    pub route: Option<usize>,
+    pub target: PathAndQuery,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub wishes: Directives,
+    pub caller: Credential,
+    pub request: EmbeddingRequest,
+    /// One for each input, in order.
+    pub keys: Vec<ExactKey>,
+    /// Of the whole batch: what a flight goes by.
+    pub whole: ExactKey,
+}
+
+/// What is to be done with a request.
+pub enum Considered {
+    Chat(Box<Visit>),
+    Embedding(Box<EmbeddingVisit>),
+    Bypass { outgoing: Outgoing, why: Bypass, show: bool },
+}
+
+impl Visit {
+    pub fn policy(&self) -> &Policy {
+        policy(&self.settings, self.route)
+    }
+
+    pub fn demand(&self) -> Demand {
+        Demand { form: self.form, max_age: self.wishes.max_age, min_fresh: self.wishes.min_fresh }
+    }
+
+    pub fn terms(&self) -> Terms {
+        terms(self.policy(), &self.wishes, &self.model)
+    }
+
+    pub fn outgoing(&self) -> Outgoing {
+        Outgoing {
+            method: Method::POST,
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            body: OutgoingBody::Whole(self.body.clone()),
+        }
+    }
+}
+
+impl EmbeddingVisit {
+    pub fn policy(&self) -> &Policy {
+        policy(&self.settings, self.route)
+    }
+
+    pub fn terms(&self) -> Terms {
+        terms(self.policy(), &self.wishes, &self.request.model)
+    }
+}
+
+fn policy(settings: &Settings, route: Option<usize>) -> &Policy {
+    route.and_then(|at| settings.config.routes.get(at)).map_or(&settings.config.policy, |route| &route.policy)
+}
+
+fn terms(policy: &Policy, wishes: &Directives, model: &str) -> Terms {
+    let ttl: Duration = wishes.ttl.unwrap_or(policy.ttl);
+    Terms { model: model.into(), tags: wishes.tags.clone(), ttl, keep_truncated: policy.keep_truncated }
+}
+
+impl Gateway {
+    /// Reads a request as far as the cache needs it. `Err`: a header of ours that cannot be understood.
+    pub(super) fn visit(
+        &self,
+        settings: Arc<Settings>,
+        dialect: Dialect,
+        target: PathAndQuery,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Considered, Fault> {
+        let wishes = Directives::read(&headers)?;
+        let read = request::read(dialect, &body);
+        let model = read.as_ref().map_or("", |request| request.model());
+        let config = &settings.config;
+        let route = config.route_for(target.path(), model, |name| headers.get(name).map(|value| value.as_bytes()));
+        let policy = policy(&settings, route);
+        let show = policy.headers;
+        let mode = if policy.mode == CacheMode::Off { CacheMode::Off } else { wishes.mode.unwrap_or(policy.mode) };
+        let aside = |headers, body, why| {
+            let body = OutgoingBody::Whole(body);
+            Ok(Considered::Bypass { outgoing: Outgoing { method: Method::POST, target: target.clone(), headers, body }, why, show })
+        };
+        if let Some(why) = stands_aside(dialect, policy, &wishes) {
+            return aside(headers, body, why);
+        }
+        let Ok(request) = read else { return aside(headers, body, Bypass::Unreadable) };
+        let caller = self.accounts.identify(&headers);
+        let scope = self.accounts.scope(caller, policy.scope, wishes.namespace.as_deref());
+        let shaping = key_headers(&headers, &config.cache.key_headers);
+        let around = circumstances(scope, dialect, &target, &shaping);
+        match request {
+            Request::Embedding(request) => {
+                let keys = embedding_keys(&request, &body, &around);
+                if keys.is_empty() {
+                    return aside(headers, body, Bypass::NoInput);
+                }
+                let mut whole = Parts::new("reprise-batch-1");
+                keys.iter().for_each(|key| drop(whole.part("input", &key.0)));
+                let whole = whole.finish();
+                let visit = EmbeddingVisit { settings, route, target, headers, body, wishes, caller, request, keys, whole };
+                Ok(Considered::Embedding(Box::new(visit)))
+            }
+            request => {
+                let mut canon = canon(&request, &body, &around, &policy.semantic.fuzzy);
+                drop(shaping);
+                if mode != CacheMode::Semantic {
+                    canon.question = Err(Bypass::ExactOnly);
+                } else if policy.semantic.mode == SemanticMode::Off {
+                    canon.question = Err(Bypass::SemanticOff);
+                }
+                let (model, form) = (request.model().into(), request.form());
+                Ok(Considered::Chat(Box::new(Visit {
+                    settings, route, dialect, target, headers, body, wishes, caller, model, form, canon,
+                })))
+            }
+        }
+    }
+}
+
+/// Why the whole cache stands aside, if it does.
+fn stands_aside(dialect: Dialect, policy: &Policy, wishes: &Directives) -> Option<Bypass> {
+    if matches!(dialect, Dialect::Responses | Dialect::Messages) {
+        Some(Bypass::DialectUnread)
+    } else if policy.mode == CacheMode::Off {
+        Some(Bypass::RouteOff)
+    } else if wishes.mode == Some(CacheMode::Off) {
+        Some(Bypass::ClientOff)
+    } else if wishes.no_store {
+        Some(Bypass::ClientNoStore)
+    } else {
+        None
+    }
+}
+
+fn circumstances<'a>(
+    scope: Scope,
+    dialect: Dialect,
+    target: &'a PathAndQuery,
+    headers: &'a [(&'a str, &'a [u8])],
+) -> Circumstances<'a> {
+    Circumstances { scope, dialect, path_and_query: target.as_str(), headers }
+}
+
+/// The headers that shape the answer, in the order of `names`, which is sorted.
+fn key_headers<'a>(headers: &'a HeaderMap, names: &'a [String]) -> Vec<(&'a str, &'a [u8])> {
+    let mut shaping = Vec::new();
+    for name in names {
+        for value in headers.get_all(name.as_str()) {
+            shaping.push((name.as_str(), value.as_bytes()));
+        }
+    }
+    shaping
+}

@@ -1,0 +1,194 @@
+//! One answer, read along while it flows.
+
+use super::decode::{DecodeError, Decoder};
+use super::reel::Tape;
+use crate::wire::Dialect;
+use crate::wire::answer::{self, Outline, StreamReader};
+use crate::wire::sse;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+/// How a recording ended. Only `Whole` may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The dialect's own end was seen, every choice finished, and the transport ended cleanly.
+    Whole,
+    /// The upstream or we broke off before that.
+    Cut,
+    /// Over the cap.
+    TooBig,
+    /// The upstream reported an error inside the answer.
+    Errored,
+    /// Not an answer of this dialect: HTML, broken JSON, an unknown coding.
+    Unreadable,
+}
+
+impl Ended {
+    /// The metric label.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ended::Whole => "whole",
+            Ended::Cut => "cut",
+            Ended::TooBig => "too_big",
+            Ended::Errored => "errored",
+            Ended::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Recording {
+    pub ended: Ended,
+    /// Present exactly when `ended` is `Whole`.
+    pub tape: Option<Tape>,
+}
+
+/// Reads one answer along. It never holds up the answer and never fails: whatever it cannot make
+/// sense of ends the recording, not the answer. Holds at most `cap` plain bytes.
+pub struct Recorder {
+    dialect: Dialect,
+    decoder: Option<Decoder>,
+    reel: Reel,
+    size: usize,
+    cap: usize,
+    /// Set once the recording is lost; nothing is kept from then on.
+    lost: Option<Ended>,
+}
+
+enum Reel {
+    Stream { split: sse::Decoder, reader: StreamReader, events: Vec<Bytes>, pending: Vec<sse::Event> },
+    Body(Vec<Bytes>),
+}
+
+impl Recorder {
+    /// For the answer with these headers; a `text/event-stream` is recorded event by event.
+    pub fn new(dialect: Dialect, headers: &HeaderMap, cap: usize) -> Recorder {
+        let (decoder, lost) = match Decoder::of(headers, cap) {
+            Ok(decoder) => (Some(decoder), None),
+            Err(_) => (None, Some(Ended::Unreadable)),
+        };
+        let kind = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+        let stream = kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream");
+        let reel = if stream {
+            Reel::Stream {
+                split: sse::Decoder::new(cap),
+                reader: StreamReader::new(dialect),
+                events: Vec::new(),
+                pending: Vec::new(),
+            }
+        } else {
+            Reel::Body(Vec::new())
+        };
+        Recorder { dialect, decoder, reel, size: 0, cap, lost }
+    }
+
+    /// Takes a chunk as the upstream sent it; gives back the plain bytes it adds, for followers.
+    pub fn feed(&mut self, chunk: &Bytes) -> Bytes {
+        let Some(decoder) = &mut self.decoder else { return Bytes::new() };
+        match decoder.feed(chunk) {
+            Ok(plain) => {
+                if self.lost.is_none() {
+                    self.record(&plain);
+                }
+                plain
+            }
+            Err(error) => {
+                self.decoder = None;
+                self.lose(if matches!(error, DecodeError::TooBig(_)) { Ended::TooBig } else { Ended::Unreadable });
+                Bytes::new()
+            }
+        }
+    }
+
+    /// Whether the recording can still become whole.
+    pub fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// Whether a stream has come to its dialect's own end. A body only ends with its transport.
+    pub fn at_end(&self) -> bool {
+        matches!(&self.reel, Reel::Stream { reader, .. } if reader.is_done())
+    }
+
+    /// Whether plain bytes come out for followers, recording or not.
+    pub fn decodes(&self) -> bool {
+        self.decoder.is_some()
+    }
+
+    fn lose(&mut self, ended: Ended) {
+        self.lost = Some(ended);
+        self.reel = Reel::Body(Vec::new());
+    }
+
+    fn record(&mut self, plain: &Bytes) {
+        self.size += plain.len();
+        if self.size > self.cap {
+            return self.lose(Ended::TooBig);
+        }
+        let outcome = match &mut self.reel {
+            Reel::Body(chunks) => {
+                chunks.push(plain.clone());
+                Ok(())
+            }
+            Reel::Stream { split, reader, events, pending } => split.decode(plain.clone(), pending).map(|()| {
+                for event in pending.drain(..) {
+                    reader.event(&event);
+                    if !event.data.is_empty() {
+                        events.push(event.data);
+                    }
+                }
+            }),
+        };
+        if outcome.is_err() {
+            self.lose(Ended::TooBig);
+        }
+    }
+
+    /// `clean`: the transport ended as it should. Costs a parse of the body; run it off the client's path.
+    pub fn finish(self, clean: bool) -> Recording {
+        if let Some(ended) = self.lost {
+            return Recording { ended, tape: None };
+        }
+        if !clean {
+            return Recording { ended: Ended::Cut, tape: None };
+        }
+        let tape = match self.reel {
+            Reel::Stream { reader, events, .. } => {
+                let outline = reader.outline();
+                judge(&outline).map(|()| Tape::of_events(self.dialect, events, outline))
+            }
+            Reel::Body(chunks) => {
+                let body = joined(chunks);
+                match answer::outline_of_body(self.dialect, &body) {
+                    Err(_) => Err(Ended::Unreadable),
+                    Ok(outline) => judge(&outline).map(|()| Tape::of_body(self.dialect, body, outline)),
+                }
+            }
+        };
+        match tape {
+            Ok(tape) => Recording { ended: Ended::Whole, tape: Some(tape) },
+            Err(ended) => Recording { ended, tape: None },
+        }
+    }
+}
+
+fn judge(outline: &Outline) -> Result<(), Ended> {
+    if outline.error {
+        Err(Ended::Errored)
+    } else if !outline.terminal {
+        Err(Ended::Cut)
+    } else {
+        Ok(())
+    }
+}
+
+/// One run of bytes that holds no more memory than it needs.
+fn joined(chunks: Vec<Bytes>) -> Bytes {
+    let mut all = Vec::with_capacity(chunks.iter().map(Bytes::len).sum());
+    for chunk in &chunks {
+        all.extend_from_slice(chunk);
+    }
+    Bytes::from(all)
+}

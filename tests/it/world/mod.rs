@@ -1,0 +1,162 @@
+//! Our server on port 0 and a scripted upstream; both die with the world.
+
+pub mod upstream;
+
+use reprise::app::{self, Running};
+use reprise::config::{CacheMode, Config, Source};
+use serde_json::{Value, json};
+use std::time::Duration;
+use upstream::Upstream;
+
+pub struct World {
+    pub upstream: Upstream,
+    pub server: Running,
+    client: reqwest::Client,
+}
+
+/// What came back, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub body: bytes::Bytes,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("ascii"))
+    }
+
+    pub fn verdict(&self) -> &str {
+        self.header("x-reprise-verdict").unwrap_or("none")
+    }
+
+    pub fn tier(&self) -> Option<&str> {
+        self.header("x-reprise-tier")
+    }
+
+    pub fn reason(&self) -> Option<&str> {
+        self.header("x-reprise-reason")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+
+    /// The text of a plain chat completion.
+    pub fn text(&self) -> String {
+        self.json()["choices"][0]["message"]["content"].as_str().expect("a text").to_owned()
+    }
+
+    /// The data of every event.
+    pub fn events(&self) -> Vec<String> {
+        let text = std::str::from_utf8(&self.body).expect("utf-8");
+        text.split("\n\n").filter_map(|frame| frame.strip_prefix("data: ").map(str::to_owned)).collect()
+    }
+
+    /// The text of a streamed chat completion.
+    pub fn streamed_text(&self) -> String {
+        let events = self.events();
+        assert_eq!(events.last().map(String::as_str), Some("[DONE]"), "the stream ends in its own word");
+        let chunks = events.iter().filter(|event| *event != "[DONE]");
+        let text = |event: &String| {
+            let chunk: Value = serde_json::from_str(event).expect("json");
+            chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned()
+        };
+        chunks.map(text).collect()
+    }
+}
+
+/// A chat request that asks `question`.
+pub fn chat(question: &str) -> Value {
+    json!({ "model": "gpt-test", "messages": [{ "role": "user", "content": question }] })
+}
+
+/// `chat`, with more fields or other ones.
+pub fn chat_with(question: &str, more: Value) -> Value {
+    let mut request = chat(question);
+    for (name, value) in more.as_object().expect("an object") {
+        request[name] = value.clone();
+    }
+    request
+}
+
+impl World {
+    /// Exact cache only: starts in milliseconds.
+    pub async fn start() -> World {
+        World::with(|config| config.policy.mode = CacheMode::Exact).await
+    }
+
+    /// With the default model. A model that is not there fails the scene.
+    pub async fn with_meaning() -> World {
+        let world = World::with(|_| {}).await;
+        world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+        world
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Config)) -> World {
+        let upstream = Upstream::start().await;
+        World::before(upstream, change).await
+    }
+
+    pub async fn before(upstream: Upstream, change: impl FnOnce(&mut Config)) -> World {
+        let flags = [("--upstream", upstream.url()), ("--listen", "127.0.0.1:0".into()), ("--admin-listen", "127.0.0.1:0".into())];
+        let source = Source { overrides: flags.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(), ..Source::default() };
+        let mut config = Config::read(source).expect("a config");
+        change(&mut config);
+        let server = app::start(config).await.expect("the server starts");
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        World { upstream, server, client }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.api_addr())
+    }
+
+    pub fn admin(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.admin_addr())
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+        let request = self.client.post(self.url(path)).body(body.to_string());
+        request.header("content-type", "application/json").header("authorization", "Bearer sk-one")
+    }
+
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Asks one plain question with the usual key.
+    pub async fn ask(&self, question: &str) -> Answer {
+        self.send(&chat(question)).await
+    }
+
+    pub async fn send(&self, request: &Value) -> Answer {
+        read(self.post("/v1/chat/completions", request)).await
+    }
+
+    /// Sends with more headers.
+    pub async fn send_with(&self, request: &Value, headers: &[(&str, &str)]) -> Answer {
+        let mut builder = self.post("/v1/chat/completions", request);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        read(builder).await
+    }
+
+    /// Sends as another caller.
+    pub async fn send_as(&self, key: &str, request: &Value) -> Answer {
+        let builder = self.client.post(self.url("/v1/chat/completions")).body(request.to_string());
+        read(builder.header("authorization", format!("Bearer {key}"))).await
+    }
+}
+
+/// Sends and reads the whole answer; a hang fails the scene.
+pub async fn read(builder: reqwest::RequestBuilder) -> Answer {
+    let whole = async {
+        let response = builder.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, body: response.bytes().await.expect("a whole body") }
+    };
+    tokio::time::timeout(Duration::from_secs(20), whole).await.expect("no hang")
+}
