@@ -12,6 +12,7 @@
 //! | `convert` | a stream folded into a body, and a body split into a stream |
 //! | `embeddings` | per-input requests and the merged answer of `/v1/embeddings` |
 //! | `errors` | each dialect's error body |
+//! | `tree` | JSON text to a tree, strictly |
 //! | `usage` | token counts, by kind |
 
 pub mod answer;
@@ -20,6 +21,7 @@ pub mod embeddings;
 pub mod errors;
 pub mod request;
 pub mod sse;
+mod tree;
 pub mod usage;
 
 /// One API that we know by its path. `Responses` and `Messages` are named so that everything that
