@@ -74,6 +74,12 @@ pub enum ReplyBody {
     Flow(Chunks),
 }
 
+impl Reply {
+    pub fn whole(status: StatusCode, headers: HeaderMap, body: Bytes) -> Reply {
+        Reply { status, headers, body: ReplyBody::Whole(vec![body]) }
+    }
+}
+
 /// What may change while the process runs.
 pub struct Settings {
     pub config: Config,
@@ -114,7 +120,7 @@ impl Gateway {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Reply, Fault> {
-        let began = self.clock.instant();
+        let began = tokio::time::Instant::now();
         let settings = self.settings.load_full();
         let answered = match self.visit(settings, dialect, target, headers, body)? {
             Considered::Chat(visit) => self.chat(*visit).await,
@@ -122,7 +128,7 @@ impl Gateway {
             Considered::Bypass { outgoing, why, show } => self.stand_aside(outgoing, why, show).await,
         };
         let (verdict, reply) = match answered {
-            Ok((verdict, reply)) => (verdict, Ok(reply)),
+            Ok(answered) => answered,
             Err(fault) => {
                 self.metrics.failed(dialect.word(), fault.kind.code());
                 return Err(fault);
@@ -132,7 +138,7 @@ impl Gateway {
         let reason = verdict.reason().unwrap_or("");
         self.metrics.answered(dialect.word(), verdict.word(), tier, reason, began.elapsed());
         tracing::debug!(dialect = dialect.word(), verdict = verdict.word(), tier, reason, "answered");
-        reply
+        Ok(reply)
     }
 
     /// A chat completion or a text completion.
@@ -164,7 +170,7 @@ impl Gateway {
 
     fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {
         let Found { entry, tier, score, playback } = found;
-        self.metrics.saved(&entry);
+        self.metrics.saved(entry.usage());
         let mut headers = HeaderMap::with_capacity(10);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(playback.content_type));
         let parts = coding::accepted(&visit.headers, playback.parts, &mut headers);

@@ -101,6 +101,11 @@ impl StreamReader {
         step
     }
 
+    /// Whether the dialect's own end has come.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// What the stream amounts to so far.
     pub fn outline(&self) -> Outline {
         let ended = !self.choices.is_empty() && self.choices.values().all(Option::is_some);

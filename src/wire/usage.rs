@@ -23,4 +23,14 @@ impl Usage {
             reasoning: number("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
         })
     }
+
+    /// Both together.
+    pub fn plus(self, other: Usage) -> Usage {
+        Usage {
+            prompt: self.prompt.saturating_add(other.prompt),
+            completion: self.completion.saturating_add(other.completion),
+            cached: self.cached.saturating_add(other.cached),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+        }
+    }
 }
