@@ -1,1 +1,1 @@
-//! (being written)
+//! The whole, put together: built from a config, reloaded, drained.

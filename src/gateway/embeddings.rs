@@ -75,7 +75,7 @@ impl Gateway {
 
     fn play_embeddings(&self, visit: &EmbeddingVisit, entries: &[Arc<Entry>]) -> (Verdict, Reply) {
         let stored: Vec<&Embedded> = entries.iter().filter_map(|entry| embedded(entry)).collect();
-        entries.iter().for_each(|entry| self.metrics.saved(entry.usage()));
+        entries.iter().for_each(|entry| self.count_saved(entry.usage()));
         let parts = coding_parts(&stored, &visit.headers);
         let (mut headers, parts) = parts;
         let verdict = match entries.first() {
@@ -185,7 +185,7 @@ impl Gateway {
         let all: Vec<Embedded> = known
             .iter()
             .filter_map(|entry| match entry {
-                Some(entry) => embedded(entry).cloned().inspect(|stored| self.metrics.saved(stored.usage)),
+                Some(entry) => embedded(entry).cloned().inspect(|stored| self.count_saved(stored.usage)),
                 None => fresh.next(),
             })
             .collect();

@@ -38,6 +38,7 @@ use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream};
 use crate::wire::Dialect;
+use crate::wire::usage::Usage;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -170,7 +171,7 @@ impl Gateway {
 
     fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {
         let Found { entry, tier, score, playback } = found;
-        self.metrics.saved(entry.usage());
+        self.count_saved(entry.usage());
         let mut headers = HeaderMap::with_capacity(10);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(playback.content_type));
         let parts = coding::accepted(&visit.headers, playback.parts, &mut headers);
@@ -179,6 +180,12 @@ impl Gateway {
             report::put(&mut headers, &verdict, None, self.clock.now());
         }
         (verdict, Reply { status: StatusCode::OK, headers, body: ReplyBody::Whole(parts) })
+    }
+
+    pub(super) fn count_saved(&self, usage: Option<Usage>) {
+        if let Some(usage) = usage {
+            self.metrics.saved(usage.prompt, usage.completion);
+        }
     }
 
     /// Past the cache, with the reason on the answer.

@@ -1,0 +1,244 @@
+//! The closed list of metric names. All begin with `reprise_`; all labels are words from fixed lists,
+//! so cardinality is bounded whatever clients send.
+//!
+//! | name | labels | what |
+//! |---|---|---|
+//! | `requests_total` | dialect, verdict, tier, reason | requests that the cache considered |
+//! | `request_failures_total` | dialect, code | requests that ended in an error of ours |
+//! | `decision_seconds` | verdict | from the body read to the head of the answer |
+//! | `upstream_failures_total` | code | exchanges that the upstream failed |
+//! | `tapes_total` | ended | recordings, by how they ended |
+//! | `followers_total` | | requests that followed another's flight |
+//! | `saved_tokens_total` | kind | tokens of answers that came from the cache |
+//! | `evictions_total` | cause | entries that left L1 |
+//! | `entries`, `entry_bytes`, `entry_bytes_limit` | | L1 now |
+//! | `indexed_entries`, `partitions` | | L2 now |
+//! | `flights`, `connections` | | in progress now |
+//! | `embeddings_total`, `embeddings_shed_total`, `embedding_seconds_total`, `embedding_queue` | | the embedder |
+//!
+//! Recording one request costs two hash look-ups and no allocation.
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+type Word = &'static str;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Decided {
+    dialect: Word,
+    verdict: Word,
+    tier: Word,
+    reason: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failed {
+    dialect: Word,
+    code: Word,
+}
+
+macro_rules! label {
+    ($name:ident, $field:ident) => {
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+        struct $name {
+            $field: Word,
+        }
+    };
+}
+label!(ByVerdict, verdict);
+label!(ByCode, code);
+label!(ByEnded, ended);
+label!(ByKind, kind);
+label!(ByCause, cause);
+
+/// Buckets from 10 microseconds, an exact hit, to 10 minutes, a long answer.
+#[derive(Clone)]
+struct Seconds;
+
+impl MetricConstructor<Histogram> for Seconds {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new([
+            1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5,
+            5.0, 10.0, 30.0, 60.0, 120.0, 600.0,
+        ])
+    }
+}
+
+/// What is read when somebody looks, rather than counted as it happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    pub entries: u64,
+    pub entry_bytes: u64,
+    pub entry_bytes_limit: u64,
+    pub indexed_entries: u64,
+    pub partitions: u64,
+    pub flights: u64,
+    pub connections: u64,
+    pub embeddings: u64,
+    pub embeddings_shed: u64,
+    pub embedding_time: Duration,
+    pub embedding_queue: u64,
+}
+
+/// All numbers of one process.
+pub struct Metrics {
+    requests: Family<Decided, Counter>,
+    failures: Family<Failed, Counter>,
+    decisions: Family<ByVerdict, Histogram, Seconds>,
+    upstream_failures: Family<ByCode, Counter>,
+    tapes: Family<ByEnded, Counter>,
+    followers: Counter,
+    saved_tokens: Family<ByKind, Counter>,
+    evictions: Family<ByCause, Counter>,
+    gauges: [Gauge; 8],
+    embeddings: Counter,
+    embeddings_shed: Counter,
+    embedding_time: Counter<f64, AtomicU64>,
+    registry: Registry,
+    /// One scrape at a time, so that counters that are copied are copied once.
+    scrape: Mutex<Snapshot>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    pub fn new() -> Metrics {
+        let mut registry = Registry::with_prefix("reprise");
+        let gauges: [Gauge; 8] = Default::default();
+        let gauge_names = [
+            ("entries", "Entries in L1"),
+            ("entry_bytes", "Bytes that entries and their share of the index weigh"),
+            ("entry_bytes_limit", "The limit of entry_bytes"),
+            ("indexed_entries", "Entries that can be found by meaning"),
+            ("partitions", "Partitions that hold any"),
+            ("flights", "Requests upstream that others may follow"),
+            ("connections", "Open client connections"),
+            ("embedding_queue", "Questions that wait for the embedder"),
+        ];
+        for ((name, help), gauge) in gauge_names.into_iter().zip(&gauges) {
+            registry.register(name, help, gauge.clone());
+        }
+        let metrics = Metrics {
+            requests: Family::default(),
+            failures: Family::default(),
+            decisions: Family::new_with_constructor(Seconds),
+            upstream_failures: Family::default(),
+            tapes: Family::default(),
+            followers: Counter::default(),
+            saved_tokens: Family::default(),
+            evictions: Family::default(),
+            gauges,
+            embeddings: Counter::default(),
+            embeddings_shed: Counter::default(),
+            embedding_time: Counter::default(),
+            registry: Registry::default(),
+            scrape: Mutex::default(),
+        };
+        registry.register("requests", "Requests that the cache considered", metrics.requests.clone());
+        registry.register("request_failures", "Requests that ended in an error of ours", metrics.failures.clone());
+        registry.register("decision_seconds", "From body to the head of the answer", metrics.decisions.clone());
+        registry.register("upstream_failures", "Exchanges that the upstream failed", metrics.upstream_failures.clone());
+        registry.register("tapes", "Recordings, by how they ended", metrics.tapes.clone());
+        registry.register("followers", "Requests that followed a flight", metrics.followers.clone());
+        registry.register("saved_tokens", "Tokens of answers from the cache", metrics.saved_tokens.clone());
+        registry.register("evictions", "Entries that left L1", metrics.evictions.clone());
+        registry.register("embeddings", "Questions embedded", metrics.embeddings.clone());
+        registry.register("embeddings_shed", "Questions let through unembedded", metrics.embeddings_shed.clone());
+        registry.register("embedding_seconds", "Time spent embedding", metrics.embedding_time.clone());
+        Metrics { registry, ..metrics }
+    }
+
+    /// One request, decided.
+    pub fn answered(&self, dialect: Word, verdict: Word, tier: Word, reason: Word, took: Duration) {
+        self.requests.get_or_create(&Decided { dialect, verdict, tier, reason }).inc();
+        self.decisions.get_or_create(&ByVerdict { verdict }).observe(took.as_secs_f64());
+    }
+
+    pub fn failed(&self, dialect: Word, code: Word) {
+        self.failures.get_or_create(&Failed { dialect, code }).inc();
+    }
+
+    pub fn upstream_failed(&self, code: Word) {
+        self.upstream_failures.get_or_create(&ByCode { code }).inc();
+    }
+
+    pub fn taped(&self, ended: Word) {
+        self.tapes.get_or_create(&ByEnded { ended }).inc();
+    }
+
+    pub fn followed(&self) {
+        self.followers.inc();
+    }
+
+    /// An answer came from the cache that had cost so many tokens.
+    pub fn saved(&self, prompt: u64, completion: u64) {
+        self.saved_tokens.get_or_create(&ByKind { kind: "prompt" }).inc_by(prompt);
+        self.saved_tokens.get_or_create(&ByKind { kind: "completion" }).inc_by(completion);
+    }
+
+    pub fn evicted(&self, cause: Word) {
+        self.evictions.get_or_create(&ByCause { cause }).inc();
+    }
+
+    /// Everything in the OpenMetrics text format, with `now` for what is not counted here.
+    pub fn encode(&self, now: Snapshot) -> String {
+        let mut last = self.scrape.lock();
+        let values = [
+            now.entries,
+            now.entry_bytes,
+            now.entry_bytes_limit,
+            now.indexed_entries,
+            now.partitions,
+            now.flights,
+            now.connections,
+            now.embedding_queue,
+        ];
+        for (gauge, value) in self.gauges.iter().zip(values) {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        self.embeddings.inc_by(now.embeddings.saturating_sub(last.embeddings));
+        self.embeddings_shed.inc_by(now.embeddings_shed.saturating_sub(last.embeddings_shed));
+        self.embedding_time.inc_by(now.embedding_time.saturating_sub(last.embedding_time).as_secs_f64());
+        *last = now;
+        let mut out = String::with_capacity(8_192);
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        let metrics = Metrics::new();
+        metrics.answered("chat_completions", "hit", "l1", "", Duration::from_micros(30));
+        metrics.saved(9, 3);
+        let shown = metrics.encode(Snapshot { entries: 7, embeddings: 5, ..Snapshot::default() });
+        for line in [
+            "reprise_requests_total{dialect=\"chat_completions\",verdict=\"hit\",tier=\"l1\",reason=\"\"} 1",
+            "reprise_decision_seconds_bucket{le=\"5e-05\",verdict=\"hit\"} 1",
+            "reprise_saved_tokens_total{kind=\"completion\"} 3",
+            "reprise_entries 7",
+            "reprise_embeddings_total 5",
+            "# EOF",
+        ] {
+            assert!(shown.contains(line), "{line} not in\n{shown}");
+        }
+        let again = metrics.encode(Snapshot { embeddings: 6, ..Snapshot::default() });
+        assert!(again.contains("reprise_embeddings_total 6"), "{again}");
+    }
+}
