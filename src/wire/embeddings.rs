@@ -56,7 +56,10 @@ pub fn rewrite(raw: &[u8], keep: &[usize]) -> Result<Bytes, Unreadable> {
         true => serde_json::from_str(input).map_err(unreadable)?,
         false => Vec::new(),
     };
-    let single = all.first().is_none_or(|first| !first.get().starts_with(['"', '[']));
+    let single = match all.first() {
+        Some(first) => !first.get().starts_with(['"', '[']),
+        None => !input.starts_with('['),
+    };
     if single {
         all = vec![serde_json::from_str(input).map_err(unreadable)?];
     }
