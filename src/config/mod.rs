@@ -1,26 +1,48 @@
 //! Raw file in, checked config out. A `Config` cannot be wrong: every problem of the file, with its
-//! line and a remedy, is found in one run by `read`, which `check`, `serve` and reload share.
+//! line and a remedy, is found in one run by `Config::read`, which `check`, `serve` and reload share.
+//!
+//! ```text
+//! file, environment, command line ─ source ─> read ─┬ upstreams, policies ─> Config
+//!                                             │     └ every Problem, by place
+//!                                    reader (keys) ─ values (one value each)
+//! ```
 //!
 //! | file | has |
 //! |---|---|
 //! | `policy` | what may differ by route: cache mode, scope, ttl, semantic settings |
+//! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
+//! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
+//! | `reader` | walks a document key by key; what is asked for is what is known |
+//! | `values` | reads one value: its type, its range, its remedy |
+//! | `unserved` | names of the contract that this version refuses |
 //! | `problem` | one problem: place, key, what is wrong, remedy |
+//! | `change` | which settings take effect only at the next start |
+//! | `watch` | a new checked config after SIGHUP or a change of the file |
 
+mod change;
+mod policies;
 pub mod policy;
 pub mod problem;
 pub mod read;
+mod reader;
+pub mod source;
+mod unserved;
+mod upstreams;
+mod values;
+pub mod watch;
 
 pub use policy::{CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness};
-pub use problem::Problem;
+pub use problem::{Problem, Problems};
+pub use source::{Flags, Source};
 
 use crate::base::secret::Secret;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything a running system needs to know, already checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     pub server: Server,
     pub limits: Limits,
@@ -46,7 +68,8 @@ pub struct Server {
     pub drain: Duration,
 }
 
-/// `[server]` too: `max_body`, `max_headers`, `header_timeout`, `body_timeout`, `idle_timeout`, `max_connections`.
+/// `[server]` too: `max_body`, `max_headers`, `header_timeout`, `body_timeout`,
+/// `max_connections`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Bytes of a request body that is read whole. Default 32 MiB.
@@ -83,10 +106,14 @@ pub struct Semantic {
     /// A name in `models/manifest.toml`, a folder with `model.onnx` and `tokenizer.json`, or a name
     /// of fastembed's catalogue.
     pub model: String,
-    /// Where `manifest.toml` and fetched weights lie. Default `models`.
+    /// Where `manifest.toml` and fetched weights lie. Default: `models` in the working directory, else
+    /// the `models` with a `manifest.toml` beside an ancestor of the executable.
     pub models_dir: PathBuf,
     /// Threads of the embedder's own. Default: half the cores, at least one.
     pub threads: usize,
+    /// The ONNX Runtime library. Default: the variable `ORT_DYLIB_PATH`, else `None` and the semantic
+    /// tier looks for it.
+    pub runtime: Option<PathBuf>,
     /// Questions that may wait; more are let through as misses. Default 256.
     pub queue: usize,
     /// The longest wait for an embedding. Default 50 ms.
@@ -138,3 +165,171 @@ pub struct Log {
     pub filter: String,
     pub json: bool,
 }
+
+impl Config {
+    /// The policy of the first route that matches, else `policy`. `path` is without its query;
+    /// `header` looks a lower-case name up and is called only where a route asks. Costs a few string
+    /// comparisons a route; allocates nothing.
+    pub fn policy_for<'h>(
+        &self,
+        path: &str,
+        model: Option<&str>,
+        header: impl Fn(&str) -> Option<&'h str>,
+    ) -> &Policy {
+        let first = self.routes.iter().find(|route| route.matches.matches(path, model, &header));
+        first.map_or(&self.policy, |route| &route.policy)
+    }
+
+    /// Whether any request may be compared by meaning: without one, no model need be loaded.
+    pub fn wants_semantic(&self) -> bool {
+        let policies = self.routes.iter().map(|route| &route.policy).chain([&self.policy]);
+        policies.into_iter().any(|policy| {
+            policy.mode == CacheMode::Semantic && policy.semantic.mode != SemanticMode::Off
+        })
+    }
+}
+
+impl RouteMatch {
+    fn matches<'h>(
+        &self,
+        path: &str,
+        model: Option<&str>,
+        header: impl Fn(&str) -> Option<&'h str>,
+    ) -> bool {
+        let path_fits = self.path.as_deref().is_none_or(|pattern| fits(pattern, path));
+        let model_fits =
+            self.model.as_deref().is_none_or(|pattern| model.is_some_and(|model| fits(pattern, model)));
+        path_fits
+            && model_fits
+            && self.header.as_ref().is_none_or(|(name, value)| header(name) == Some(value.as_str()))
+    }
+
+    /// Whether every request that `other` matches is matched by this one too.
+    fn covers(&self, other: &RouteMatch) -> bool {
+        let wider = |mine: &Option<String>, other: &Option<String>| match (mine, other) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(mine), Some(other)) => mine == other || (mine.ends_with('*') && fits(mine, other)),
+        };
+        wider(&self.path, &other.path)
+            && wider(&self.model, &other.model)
+            && (self.header.is_none() || self.header == other.header)
+    }
+}
+
+/// Whether `text` is `pattern`, or begins with it where it ends in `*`.
+fn fits(pattern: &str, text: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => text.starts_with(prefix),
+        None => text == pattern,
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Server {
+            listen: local(8080),
+            admin_listen: local(9090),
+            admin_token: None,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_body: 32 << 20,
+            max_headers: 64 << 10,
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
+            max_connections: 10_000,
+        }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Cache {
+            memory: 256 << 20,
+            max_entry: 4 << 20,
+            key_headers: KEY_HEADERS.iter().map(|name| (*name).to_owned()).collect(),
+            credential_ttl: Duration::from_secs(3_600),
+            read_on: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Default for Semantic {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Semantic {
+            model: DEFAULT_MODEL.to_owned(),
+            models_dir: PathBuf::from("models"),
+            runtime: None,
+            threads: (cores / 2).max(1),
+            queue: 256,
+            patience: Duration::from_millis(50),
+            hnsw_from: 4_096,
+        }
+    }
+}
+
+impl Upstream {
+    /// An upstream that passes the client's own credential on, with the default time limits.
+    pub fn at(url: String, name: String) -> Upstream {
+        Upstream {
+            name,
+            url,
+            key: None,
+            connect_timeout: Duration::from_secs(5),
+            first_byte_timeout: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { filter: "info".to_owned(), json: false }
+    }
+}
+
+/// `cache.key_headers` by default, sorted: by these, providers (OpenAI, Anthropic) tell organisations,
+/// projects, versions and beta features apart, and gateways (LiteLLM, Portkey, Helicone, Cloudflare AI
+/// Gateway, OpenRouter, Kong, Bifrost) choose model, provider, prompt or guardrails.
+pub const KEY_HEADERS: &[&str] = &[
+    "anthropic-beta",
+    "anthropic-version",
+    "cf-aig-custom-provider",
+    "helicone-fallbacks",
+    "helicone-llm-security-advanced",
+    "helicone-llm-security-enabled",
+    "helicone-model-override",
+    "helicone-moderations-enabled",
+    "helicone-openai-api-base",
+    "helicone-prompt-id",
+    "helicone-target-provider",
+    "helicone-target-url",
+    "openai-beta",
+    "openai-organization",
+    "openai-project",
+    "x-bf-vk",
+    "x-goog-user-project",
+    "x-litellm-enable-message-redaction",
+    "x-litellm-tags",
+    "x-portkey-aws-region",
+    "x-portkey-azure-api-version",
+    "x-portkey-azure-deployment-id",
+    "x-portkey-azure-resource-name",
+    "x-portkey-config",
+    "x-portkey-custom-host",
+    "x-portkey-provider",
+    "x-portkey-strict-open-ai-compliance",
+    "x-portkey-vertex-project-id",
+    "x-portkey-vertex-region",
+    "x-portkey-virtual-key",
+];
+
+const DEFAULT_MODEL: &str = "use-multilingual-v3-int8";

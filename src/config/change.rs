@@ -1,0 +1,28 @@
+//! What a reload cannot change.
+
+use super::Config;
+
+impl Config {
+    /// The keys that differ between `old` and `new` and take effect only at the next start: sockets,
+    /// memory and threads are laid out once, and the model fixes the size of every stored vector.
+    /// Everything else holds from the next request on.
+    pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+        let (server, cache, semantic) = (&new.server, &new.cache, &new.semantic);
+        let checks = [
+            ("server.listen", old.server.listen != server.listen),
+            ("server.admin_listen", old.server.admin_listen != server.admin_listen),
+            ("server.max_connections", old.limits.max_connections != new.limits.max_connections),
+            ("server.max_headers", old.limits.max_headers != new.limits.max_headers),
+            ("cache.memory", old.cache.memory != cache.memory),
+            ("semantic.model", old.semantic.model != semantic.model),
+            ("semantic.models_dir", old.semantic.models_dir != semantic.models_dir),
+            ("semantic.runtime", old.semantic.runtime != semantic.runtime),
+            ("semantic.threads", old.semantic.threads != semantic.threads),
+            ("semantic.queue", old.semantic.queue != semantic.queue),
+            ("semantic.hnsw_from", old.semantic.hnsw_from != semantic.hnsw_from),
+            ("log.filter", old.log.filter != new.log.filter),
+            ("log.json", old.log.json != new.log.json),
+        ];
+        checks.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}

@@ -1,0 +1,19 @@
+//! Names of the public contract that this version does not serve. They are refused with a sentence,
+//! because a setting must never silently do nothing. Whoever serves one deletes its line here.
+
+/// Section, key (or `key = value`), and what to say.
+const UNSERVED: &[(&str, &str, &str)] = &[
+    ("", "redis", "answers are not shared through Redis in this version; remove [redis]"),
+    ("", "store", "entries are kept in memory only in this version; remove [store]"),
+    ("", "key", "virtual keys are not served in this version; clients use their own, remove [[key]]"),
+    ("", "model", "models are not mapped to deployments in this version; remove [[model]]"),
+    ("semantic", "max_wrong_rate", "not served in this version; set `threshold` and `verify` instead"),
+    ("route.semantic", "max_wrong_rate", "not served in this version; set `threshold` and `verify` instead"),
+    ("route.match", "key", "virtual keys are not served in this version; match by `header` instead"),
+    ("semantic", "mode = observe", "\"observe\" is not served in this version; expected \"serve\" or \"off\""),
+];
+
+/// Why this version refuses a name that the contract knows; `None` where it does not.
+pub fn reason(section: &str, key: &str) -> Option<&'static str> {
+    UNSERVED.iter().find(|(of, name, _)| *of == section && *name == key).map(|(_, _, reason)| *reason)
+}

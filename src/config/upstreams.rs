@@ -1,0 +1,75 @@
+//! Reads `[[upstream]]`.
+
+use super::Upstream;
+use super::read::Root;
+use super::reader::{At, Given, Place, Report, Section};
+use super::source::Source;
+use super::values;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The upstreams of the file, in its order. `REPRISE__UPSTREAM__…` sets the only one, or is it where
+/// the file has none; `--upstream` stands for one transparent upstream in place of all of them.
+pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>, source: &Source) -> Vec<Upstream> {
+    let items = root.tables("upstream");
+    let mut variables = root.variables("upstream");
+    if items.len() > 1 {
+        for variable in std::mem::take(&mut variables).into_values() {
+            let at = At { place: Place::Elsewhere, key: variable.name };
+            report.problem(&at, "the file has several upstreams; set each there");
+        }
+    }
+    let mut sections: Vec<Section<'_>> = Vec::new();
+    for item in items {
+        let section = Section::new(report, "upstream", "upstream".to_owned(), Some(item.table), item.place);
+        sections.push(section.with_variables(std::mem::take(&mut variables)));
+    }
+    if !variables.is_empty() {
+        let section = Section::new(report, "upstream", "upstream".to_owned(), None, Place::Elsewhere);
+        sections.push(section.with_variables(variables));
+    }
+
+    let mut upstreams = Vec::with_capacity(sections.len());
+    let mut seen: BTreeMap<String, Option<usize>> = BTreeMap::new();
+    for section in sections {
+        let at = section.at(if section.has("name") { "name" } else { "url" });
+        let Some(upstream) = read_one(report, section, source) else { continue };
+        if let Some(line) = seen.insert(upstream.name.clone(), report.line_of(&at)) {
+            let first = line.map(|line| format!(" in line {line}")).unwrap_or_default();
+            report.problem(&at, format!("another upstream is named \"{}\"{first}; give each its own `name`", upstream.name));
+        }
+        upstreams.push(upstream);
+    }
+    match source.flags.upstream.as_deref().map(|text| values::upstream_url(Given::Variable(text))) {
+        None => upstreams,
+        Some(Ok((url, name))) => vec![Upstream::at(url, name)],
+        Some(Err(message)) => {
+            report.problem(&At { place: Place::Elsewhere, key: "--upstream".to_owned() }, message);
+            upstreams
+        }
+    }
+}
+
+fn read_one(report: &Report<'_>, mut section: Section<'_>, source: &Source) -> Option<Upstream> {
+    const MS: Duration = Duration::from_millis(1);
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let url = section.get("url", values::upstream_url);
+    if !section.has("url") {
+        report.problem(section.own(), "has no `url`; write for instance url = \"https://api.openai.com\"");
+    }
+    let name = section.get("name", values::header_value);
+    let key = section.get("key", |given| values::secret(given, &|name| source.variable(name)));
+    let connect = section.get("connect_timeout", |given| values::duration(given, MS..=HOUR));
+    let first_byte = section.get("first_byte_timeout", |given| values::duration(given, MS..=HOUR));
+    let idle = section.get("idle_timeout", |given| values::duration(given, MS..=HOUR));
+    section.finish();
+    let (url, host) = url?;
+    let base = Upstream::at(url, name.unwrap_or(host));
+    Some(Upstream {
+        key,
+        connect_timeout: connect.unwrap_or(base.connect_timeout),
+        first_byte_timeout: first_byte.unwrap_or(base.first_byte_timeout),
+        idle_timeout: idle.unwrap_or(base.idle_timeout),
+        ..base
+    })
+}
