@@ -1,1 +1,273 @@
 //! The whole, put together: built from a config, reloaded, drained.
+
+use crate::accounts::Accounts;
+use crate::base::clock::Clock;
+use crate::base::tasks::Tasks;
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::gateway::{Ask, Gateway, Settings};
+use crate::http::admin::{Admin, Readiness};
+use crate::http::{Drained, Front};
+use crate::semantic::Semantic;
+use crate::telemetry::metrics::{Metrics, Snapshot};
+use crate::upstream::{Unusable, Upstream};
+use arc_swap::ArcSwap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {source}; stop what listens there, or set server.{key}")]
+    Listen { address: SocketAddr, key: &'static str, source: io::Error },
+    #[error(transparent)]
+    Upstream(#[from] Unusable),
+}
+
+/// How far the embedding model is.
+#[derive(Clone, Debug, PartialEq)]
+enum Meaning {
+    /// No route compares by meaning.
+    Unwanted,
+    Loading,
+    Ready,
+    /// Exact only until a restart, and why.
+    Failed(String),
+}
+
+/// A server that runs. Dropped, it is told to stop; `drain` also waits.
+pub struct Running {
+    gateway: Arc<Gateway>,
+    api: SocketAddr,
+    admin: SocketAddr,
+    meaning: watch::Receiver<Meaning>,
+    drained: watch::Receiver<Option<Drained>>,
+    tasks: Tasks,
+}
+
+/// Starts the server: it listens when this returns, and answers by exact key at once; the embedding
+/// model loads behind it (`/readyz` says when it is there).
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let (clock, tasks, metrics) = (Clock::start(), Tasks::new(), Arc::new(Metrics::new()));
+    let upstream = Upstream::new(&config.upstreams)?;
+    let api = listen(config.server.listen, "listen").await?;
+    let admin = listen(config.server.admin_listen, "admin_listen").await?;
+    let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), tasks.clone(), metrics.clone()));
+    let accounts = Accounts::new(rand::random(), clock.clone());
+    let gateway = Arc::new(Gateway {
+        settings: ArcSwap::from_pointee(Settings { config, upstream }),
+        cache,
+        accounts,
+        metrics,
+        clock,
+        tasks: tasks.clone(),
+    });
+    let meaning = load_model(&gateway, &tasks);
+    let addresses = (address(&api.0, api.1), address(&admin.0, admin.1));
+    serve_admin(&gateway, &meaning, admin, &tasks);
+    let drained = serve_api(&gateway, api, &tasks);
+    Ok(Running { gateway, api: addresses.0, admin: addresses.1, meaning, drained, tasks })
+}
+
+async fn listen(at: SocketAddr, key: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
+    match TcpListener::bind(at).await {
+        Ok(listener) => Ok((listener, at)),
+        Err(source) => Err(StartError::Listen { address: at, key, source }),
+    }
+}
+
+/// The port that was really taken, where the config asked for port 0.
+fn address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
+fn serve_api(
+    gateway: &Arc<Gateway>,
+    (listener, _): (TcpListener, SocketAddr),
+    tasks: &Tasks,
+) -> watch::Receiver<Option<Drained>> {
+    let (say, drained) = watch::channel(None);
+    let config = &gateway.settings.load().config;
+    let (limits, drain) = (config.limits.clone(), config.server.drain);
+    let (gateway, all) = (gateway.clone(), tasks.clone());
+    tasks.spawn(async move {
+        let service = move |ask: Ask| {
+            let gateway = gateway.clone();
+            async move { gateway.serve(ask).await }
+        };
+        let end = Front::run(listener, service, limits, drain, &all, all.stopping()).await;
+        say.send_replace(Some(end));
+    });
+    drained
+}
+
+fn serve_admin(
+    gateway: &Arc<Gateway>,
+    meaning: &watch::Receiver<Meaning>,
+    (listener, asked): (TcpListener, SocketAddr),
+    tasks: &Tasks,
+) {
+    let config = &gateway.settings.load().config;
+    let (limits, drain, token) = (config.limits.clone(), config.server.drain, config.server.admin_token.clone());
+    let (counted, meaning, stopping) = (gateway.clone(), meaning.clone(), tasks.clone());
+    let readiness = move || readiness(&meaning.borrow(), stopping.is_stopping());
+    let admin = Admin::new(token, readiness, move || counted.metrics.encode(snapshot(&counted)));
+    let all = tasks.clone();
+    tasks.spawn(async move {
+        if let Err(refused) = admin.run(listener, asked, &limits, drain, &all, all.stopping()).await {
+            tracing::error!("{refused}");
+        }
+    });
+}
+
+/// Ready as soon as every request is answered as configured. A model that cannot be had leaves the
+/// process serving, exact only, and not ready: whoever rolls it out should know.
+fn readiness(meaning: &Meaning, stopping: bool) -> Readiness {
+    let mut reasons = Vec::new();
+    if stopping {
+        reasons.push("draining".to_owned());
+    }
+    match meaning {
+        Meaning::Unwanted | Meaning::Ready => {}
+        Meaning::Loading => reasons.push("the embedding model is loading".to_owned()),
+        Meaning::Failed(why) => reasons.push(why.clone()),
+    }
+    if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady(reasons) }
+}
+
+fn load_model(gateway: &Arc<Gateway>, tasks: &Tasks) -> watch::Receiver<Meaning> {
+    let config = gateway.settings.load();
+    if !config.config.wants_semantic() {
+        return watch::channel(Meaning::Unwanted).1;
+    }
+    let (say, meaning) = watch::channel(Meaning::Loading);
+    let semantic = config.config.semantic.clone();
+    let cache = gateway.cache.clone();
+    tasks.spawn(async move {
+        let loaded = tokio::task::spawn_blocking(move || Semantic::load(&semantic)).await;
+        let said = match loaded {
+            Ok(Ok(loaded)) => {
+                tracing::info!(model = loaded.model_name(), threshold = loaded.threshold(), "model loaded");
+                cache.set_semantic(Arc::new(loaded));
+                Meaning::Ready
+            }
+            Ok(Err(error)) => failed(error.to_string()),
+            Err(_) => failed("loading the embedding model failed inside its library".to_owned()),
+        };
+        say.send_replace(said);
+    });
+    meaning
+}
+
+fn failed(why: String) -> Meaning {
+    tracing::error!("{why}; requests are answered by exact key only");
+    Meaning::Failed(why)
+}
+
+fn snapshot(gateway: &Gateway) -> Snapshot {
+    let (entries, entry_bytes) = gateway.cache.size();
+    let mut now = Snapshot {
+        entries,
+        entry_bytes,
+        entry_bytes_limit: gateway.settings.load().config.cache.memory,
+        flights: gateway.cache.flights.len() as u64,
+        ..Snapshot::default()
+    };
+    if let Some(semantic) = gateway.cache.semantic() {
+        let pool = semantic.counters();
+        now.indexed_entries = semantic.len() as u64;
+        now.partitions = semantic.partitions() as u64;
+        now.embeddings = pool.embedded;
+        now.embeddings_shed = pool.shed;
+        now.embedding_time = pool.time;
+        now.embedding_queue = pool.queue;
+    }
+    now
+}
+
+impl Running {
+    pub fn api_addr(&self) -> SocketAddr {
+        self.api
+    }
+
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Background work of the same process; ends when the server stops.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Waits until questions are compared by meaning, or says why they will not be.
+    pub async fn semantic_ready(&self) -> Result<(), String> {
+        let mut meaning = self.meaning.clone();
+        let settled = meaning.wait_for(|now| *now != Meaning::Loading).await;
+        match settled.as_deref() {
+            Ok(Meaning::Ready) => Ok(()),
+            Ok(Meaning::Failed(why)) => Err(why.clone()),
+            Ok(Meaning::Unwanted) => Err("no route compares by meaning".to_owned()),
+            Ok(Meaning::Loading) | Err(_) => Err("the server stopped while the model was loading".to_owned()),
+        }
+    }
+
+    /// Takes a new config. What needs a restart is named in a warning and stays as it is; everything
+    /// else holds from the next request on, and no request in progress is touched.
+    pub fn reload(&self, config: Config) -> Result<(), StartError> {
+        let old = self.gateway.settings.load();
+        for key in Config::needs_restart(&old.config, &config) {
+            tracing::warn!(key, "changed, but takes a restart");
+        }
+        let upstream = if config.upstreams == old.config.upstreams {
+            old.upstream.clone()
+        } else {
+            Upstream::new(&config.upstreams)?
+        };
+        self.gateway.settings.store(Arc::new(Settings { config, upstream }));
+        tracing::info!("config reloaded");
+        Ok(())
+    }
+
+    /// Applies every change that `watched` brings, until the server stops.
+    pub async fn follow(&self, mut watched: watch::Receiver<Arc<Config>>) {
+        let mut stopping = std::pin::pin!(self.tasks.stopping());
+        loop {
+            tokio::select! {
+                () = &mut stopping => return,
+                changed = watched.changed() => if changed.is_err() { return },
+            }
+            let config = Config::clone(&watched.borrow_and_update());
+            if let Err(error) = self.reload(config) {
+                tracing::warn!("config not reloaded: {error}");
+            }
+        }
+    }
+
+    /// Stops taking requests, lets those in progress finish within `server.drain`, and waits for the
+    /// background work that they left. Says how many connections had to be cut.
+    pub async fn drain(&self) -> usize {
+        self.tasks.stop();
+        let limit = self.gateway.settings.load().config.server.drain;
+        let mut drained = self.drained.clone();
+        let cut = drained.wait_for(Option::is_some).await.ok().and_then(|end| end.map(|end| end.cut));
+        // Recorders that read on for a client that has left, and embeddings, get the rest of the limit.
+        if tokio::time::timeout(limit, self.tasks.drained()).await.is_err() {
+            tracing::warn!("background work was still going on at the drain limit");
+        }
+        cut.unwrap_or(0)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
+}
+

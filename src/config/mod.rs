@@ -167,17 +167,30 @@ pub struct Log {
 }
 
 impl Config {
-    /// The policy of the first route that matches, else `policy`. `path` is without its query;
-    /// `header` looks a lower-case name up and is called only where a route asks. Costs a few string
-    /// comparisons a route; allocates nothing.
+    /// The first route that matches. `path` is without its query; `header` looks a lower-case name up
+    /// and is called only where a route asks. Costs a few string comparisons a route; allocates nothing.
+    pub fn route_for<'h>(
+        &self,
+        path: &str,
+        model: Option<&str>,
+        header: impl Fn(&str) -> Option<&'h str>,
+    ) -> Option<usize> {
+        self.routes.iter().position(|route| route.matches.matches(path, model, &header))
+    }
+
+    /// The policy of a route, or the one where none matches.
+    pub fn policy_of(&self, route: Option<usize>) -> &Policy {
+        route.and_then(|at| self.routes.get(at)).map_or(&self.policy, |route| &route.policy)
+    }
+
+    /// The policy of the first route that matches, as `route_for` finds it.
     pub fn policy_for<'h>(
         &self,
         path: &str,
         model: Option<&str>,
         header: impl Fn(&str) -> Option<&'h str>,
     ) -> &Policy {
-        let first = self.routes.iter().find(|route| route.matches.matches(path, model, &header));
-        first.map_or(&self.policy, |route| &route.policy)
+        self.policy_of(self.route_for(path, model, header))
     }
 
     /// Whether any request may be compared by meaning: without one, no model need be loaded.

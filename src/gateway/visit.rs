@@ -60,7 +60,7 @@ pub enum Considered {
 
 impl Visit {
     pub fn policy(&self) -> &Policy {
-        policy(&self.settings, self.route)
+        self.settings.config.policy_of(self.route)
     }
 
     pub fn demand(&self) -> Demand {
@@ -83,7 +83,31 @@ impl Visit {
 
 impl EmbeddingVisit {
     pub fn policy(&self) -> &Policy {
-        policy(&self.settings, self.route)
+        self.settings.config.policy_of(self.route)
+    }
+
+    pub fn terms(&self) -> Terms {
+        terms(self.policy(), &self.wishes, &self.request.model)
+    }
+}
+
+fn terms(&self) -> Terms {
+        terms(self.policy(), &self.wishes, &self.model)
+    }
+
+    pub fn outgoing(&self) -> Outgoing {
+        Outgoing {
+            method: Method::POST,
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            body: OutgoingBody::Whole(self.body.clone()),
+        }
+    }
+}
+
+impl EmbeddingVisit {
+    pub fn policy(&self) -> &Policy {
+        self.settings.config.policy_of(self.route)
     }
 
     pub fn terms(&self) -> Terms {
@@ -112,10 +136,10 @@ impl Gateway {
     ) -> Result<Considered, Fault> {
         let wishes = Directives::read(&headers)?;
         let read = request::read(dialect, &body);
-        let model = read.as_ref().map_or("", |request| request.model());
+        let model = read.as_ref().ok().map(|request| request.model());
         let config = &settings.config;
-        let route = config.route_for(target.path(), model, |name| headers.get(name).map(|value| value.as_bytes()));
-        let policy = policy(&settings, route);
+        let route = config.route_for(target.path(), model, |name| headers.get(name)?.to_str().ok());
+        let policy = config.policy_of(route);
         let show = policy.headers;
         let mode = if policy.mode == CacheMode::Off { CacheMode::Off } else { wishes.mode.unwrap_or(policy.mode) };
         let aside = |headers, body, why| {
