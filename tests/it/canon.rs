@@ -1,5 +1,12 @@
 //! What must and what must not change a key, and which question is asked.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a scene that cannot be set fails"
+)]
+
 mod properties;
 
 use reprise::base::digest::{ExactKey, Partition, Scope};

@@ -1,5 +1,12 @@
 //! What goes over the wire, read, written and turned into its other forms.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a scene that cannot be set fails"
+)]
+
 mod embeddings;
 mod forms;
 
@@ -48,7 +55,8 @@ fn an_event_stream_is_read_as_the_standard_says() {
         id: id.map(|id| Bytes::from_static(id.as_bytes())),
     };
     // The standard's own examples, and its corners.
-    let cases: [(&str, Vec<Event>); 11] = [
+    let cases: [(&str, Vec<Event>); 12] = [
+        ("data: a\r\ndata: b\rdata: c\r\n\r\n", vec![event("", "a\nb\nc", None)]),
         ("data: YHOO\ndata: +2\ndata: 10\n\n", vec![event("", "YHOO\n+2\n10", None)]),
         (
             ": a comment\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
@@ -74,6 +82,13 @@ fn an_event_stream_is_read_as_the_standard_says() {
     for (text, events) in cases {
         assert_eq!(decode(&[text.as_bytes()]), events, "{text:?}");
     }
+}
+
+#[test]
+fn half_a_byte_order_mark_belongs_to_its_line() {
+    assert_eq!(decode(&[b"\xEF\xBBdata: 1\n\ndata: 2\n\n"]), [Event::of_data("2")]);
+    assert_eq!(decode(&[b"\xEF", b"\xBB", b"data: 1\n\n"]), []);
+    assert_eq!(decode(&[b"\xEF", b"\xBB", b"\xBFdata: 1\n\n"]), [Event::of_data("1")]);
 }
 
 #[test]

@@ -70,7 +70,8 @@ fn logprobs_of(content: &str, whole: bool) -> Value {
         .iter()
         .enumerate()
         .map(|(at, token)| json!({"token": token, "logprob": -0.1 / (at + 1) as f64}));
-    json!({"content": items.collect::<Vec<_>>(), "refusal": null})
+    let refusal = (content.len() % 2 == 0).then(|| json!([{"token": "no", "logprob": -0.5}]));
+    json!({"content": items.collect::<Vec<_>>(), "refusal": refusal})
 }
 
 fn chat_choice() -> impl Strategy<Value = Value> {
@@ -289,4 +290,31 @@ fn tool_calls_without_an_index_are_told_by_their_id() {
     let calls = body.pointer("/choices/0/message/tool_calls").unwrap().as_array().unwrap();
     assert_eq!(calls.len(), 2);
     assert!(calls.iter().all(|call| call["function"] == json!({"name": "f", "arguments": "{}"})));
+}
+
+#[test]
+fn what_every_chunk_repeats_is_said_once() {
+    let chunk =
+        |delta: Value| Bytes::from(json!({"id": "c", "choices": [{"index": 0, "delta": delta}]}).to_string());
+    let call = |arguments: &str| {
+        json!({"role": "assistant", "tool_calls": [{"index": 0, "id": "a", "type": "function",
+            "function": {"name": "f", "arguments": arguments}}]})
+    };
+    let body = tree(&fold(CHAT, &[chunk(call("{")), chunk(call("}"))]).unwrap());
+    assert_eq!(body["id"], "c");
+    assert_eq!(
+        body.pointer("/choices/0/message").unwrap(),
+        &json!({"role": "assistant", "content": null, "tool_calls": [{"id": "a", "type": "function",
+            "function": {"name": "f", "arguments": "{}"}}]})
+    );
+}
+
+#[test]
+fn reasoning_is_never_merged_into_content() {
+    let chunk = |content: &str, reasoning: &str| {
+        let delta = json!({"content": content, "reasoning": reasoning});
+        Bytes::from(json!({"choices": [{"index": 0, "delta": delta}]}).to_string())
+    };
+    let events = vec![chunk("", "why"), chunk("because", ""), chunk("", "so")];
+    assert_eq!(coalesce(CHAT, events.clone()), events);
 }
