@@ -70,7 +70,7 @@ fn logprobs_of(content: &str, whole: bool) -> Value {
         .iter()
         .enumerate()
         .map(|(at, token)| json!({"token": token, "logprob": -0.1 / (at + 1) as f64}));
-    let refusal = (content.len() % 2 == 0).then(|| json!([{"token": "no", "logprob": -0.5}]));
+    let refusal = content.len().is_multiple_of(2).then(|| json!([{"token": "no", "logprob": -0.5}]));
     json!({"content": items.collect::<Vec<_>>(), "refusal": refusal})
 }
 
