@@ -1,5 +1,7 @@
 //! What it costs to read a chat request and to derive its keys, by size of the body.
 
+#![allow(clippy::unwrap_used, reason = "a scene that cannot be set fails")]
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use reprise::base::digest::Scope;
 use reprise::canon::{Circumstances, canon};

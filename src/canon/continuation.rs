@@ -87,18 +87,20 @@ const KOREAN_ENDINGS: [&str; 30] = [
     "도",
 ];
 /// Particles that a word of the first list may carry.
-const KOREAN_PARTICLES: [&str; 18] = [
-    "", "요", "은", "는", "이", "가", "을", "를", "도", "만", "로", "으로", "에", "야", "이야", "인데", "죠",
-    "지",
-];
+const KOREAN_PARTICLES: [&str; 16] =
+    ["", "요", "은", "는", "이", "가", "을", "를", "도", "만", "로", "으로", "에", "야", "이야", "인데"];
 
 static ENGLISH_SET: LazyLock<AHashSet<&str>> = LazyLock::new(|| ENGLISH.split_whitespace().collect());
 static KOREAN_SET: LazyLock<AHashSet<&str>> = LazyLock::new(|| KOREAN_WORDS.split_whitespace().collect());
 
 /// True where no word of `text` carries content: answers, fillers, digits, punctuation alone.
 pub(super) fn is_continuation(text: &str) -> bool {
-    // A text this long that is made of closed-class words only is not worth the search.
-    let text: String = text.chars().take(400).nfc().flat_map(char::to_lowercase).collect();
+    // A text this long that begins with closed-class words only is not worth the search.
+    let start = text.char_indices().nth(400).map_or(text, |(end, _)| &text[..end]);
+    let text: String = match start.is_ascii() {
+        true => start.to_ascii_lowercase(),
+        false => start.nfc().flat_map(char::to_lowercase).collect(),
+    };
     if text.chars().filter(|symbol| symbol.is_alphabetic()).count() <= 1 {
         return true;
     }
@@ -114,6 +116,7 @@ fn carries_content(word: &str) -> bool {
     if word.is_ascii() {
         return !ENGLISH_SET.contains(word.trim_matches('\''));
     }
+    let word = word.trim_start_matches(|symbol: char| symbol.is_ascii_digit());
     let bare = KOREAN_PARTICLES
         .iter()
         .any(|end| word.strip_suffix(end).is_some_and(|word| KOREAN_SET.contains(word)));

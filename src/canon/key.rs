@@ -50,6 +50,9 @@ pub struct Canon {
 /// Key order and white space do not count, nor do the fields that shape no answer (`stream`,
 /// `stream_options`, `user`, `safety_identifier`, `prompt_cache_key`, `metadata`, `store`,
 /// `service_tier`). Everything else does, unknown fields too, and an absent field is not a null one.
+///
+/// A batch of embeddings is cached by input: see `embedding_keys`; its own exact key here is for the
+/// batch as it is written.
 pub fn canon(request: &Request, raw: &[u8], around: &Circumstances<'_>, policy: &FuzzyPolicy) -> Canon {
     let (texts, context, question) = match request {
         Request::Chat(chat) => {

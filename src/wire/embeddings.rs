@@ -38,12 +38,15 @@ pub fn inputs(request: &EmbeddingRequest) -> Vec<Input<'_>> {
     if items.first().is_some_and(Value::is_number) {
         return vec![Input::Tokens(items)];
     }
-    let input = |item| match item {
-        &Value::String(ref text) => Some(Input::Text(text)),
+    items.iter().filter_map(input_of).collect()
+}
+
+fn input_of(item: &Value) -> Option<Input<'_>> {
+    match item {
+        Value::String(text) => Some(Input::Text(text)),
         Value::Array(tokens) => Some(Input::Tokens(tokens)),
         _ => None,
-    };
-    items.iter().filter_map(input).collect()
+    }
 }
 
 /// The request `raw` for some of its inputs, `keep` being their places. Every other field keeps its

@@ -93,8 +93,8 @@ pub struct EmbeddingRequest {
 /// A request whose dialect is read.
 #[derive(Clone, Debug)]
 pub enum Request {
-    Chat(ChatRequest),
-    Completion(CompletionRequest),
+    Chat(Box<ChatRequest>),
+    Completion(Box<CompletionRequest>),
     Embedding(EmbeddingRequest),
 }
 
@@ -194,7 +194,7 @@ fn chat(fields: Map<String, Value>) -> Result<Request, Unreadable> {
     }
     chat.model = model.ok_or_else(|| absent("model"))?;
     chat.messages = messages.ok_or_else(|| absent("messages"))?;
-    Ok(Request::Chat(chat))
+    Ok(Request::Chat(Box::new(chat)))
 }
 
 fn completion(fields: Map<String, Value>) -> Result<Request, Unreadable> {
@@ -230,7 +230,7 @@ fn completion(fields: Map<String, Value>) -> Result<Request, Unreadable> {
     }
     completion.model = model.ok_or_else(|| absent("model"))?;
     completion.prompt = prompt.ok_or_else(|| absent("prompt"))?;
-    Ok(Request::Completion(completion))
+    Ok(Request::Completion(Box::new(completion)))
 }
 
 fn embedding(fields: Map<String, Value>) -> Result<Request, Unreadable> {
