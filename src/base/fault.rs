@@ -17,6 +17,8 @@ pub enum Side {
 pub enum Kind {
     /// A header of ours that cannot be understood.
     InvalidHeader,
+    /// A path or a body that is not HTTP, or that must not be forwarded.
+    InvalidRequest,
     /// The body is over `server.max_body`.
     BodyTooLarge,
     /// The client did not finish its request in time.
@@ -41,6 +43,7 @@ impl Kind {
     pub fn code(self) -> &'static str {
         match self {
             Kind::InvalidHeader => "invalid_header",
+            Kind::InvalidRequest => "invalid_request",
             Kind::BodyTooLarge => "body_too_large",
             Kind::RequestTimeout => "request_timeout",
             Kind::OnlyIfCached => "only_if_cached",
@@ -55,7 +58,11 @@ impl Kind {
 
     pub fn side(self) -> Side {
         match self {
-            Kind::InvalidHeader | Kind::BodyTooLarge | Kind::RequestTimeout | Kind::OnlyIfCached => Side::Client,
+            Kind::InvalidHeader
+            | Kind::InvalidRequest
+            | Kind::BodyTooLarge
+            | Kind::RequestTimeout
+            | Kind::OnlyIfCached => Side::Client,
             Kind::UpstreamUnreachable | Kind::UpstreamTimeout | Kind::UpstreamBroke => Side::Upstream,
             Kind::Draining | Kind::Overloaded | Kind::Internal => Side::Ours,
         }

@@ -1,1 +1,24 @@
-//! (being written)
+//! Bytes in and out: the only module that knows connections and status codes. It decides nothing.
+//!
+//! ```text
+//! listener ─> listen: accept, cap, drain ─┬─> front ─> body (read) ─> service(Ask)
+//!                                         │     └──── body (write) <── Reply, or face(Fault)
+//!                                         └─> admin: /healthz /readyz /metrics
+//! ```
+//!
+//! | file | has |
+//! |---|---|
+//! | `listen` | the accept loop, the limits of a connection, the drain |
+//! | `front` | one API request: into an `Ask`, and its `Reply` back |
+//! | `body` | request bodies read whole or flowing, reply bodies written |
+//! | `face` | fault -> status and the dialect's error body |
+//! | `admin` | health, readiness, metrics, behind a token |
+
+pub mod admin;
+mod body;
+mod face;
+mod front;
+mod listen;
+
+pub use front::Front;
+pub use listen::{Accept, Drained};

@@ -1,1 +1,278 @@
-//! (being written)
+//! One HTTP exchange, with its time limits.
+//!
+//! Three limits, each its own fault: `connect_timeout` (`UpstreamUnreachable`), `first_byte_timeout`
+//! from the last byte of the request to the head of the answer, and `idle_timeout` between two chunks
+//! of it (`UpstreamTimeout`). Everything else that goes wrong after the connection stands is
+//! `UpstreamBroke`; a body shorter than its `content-length`, or chunks without their end, among it.
+
+use super::deployment::{Deployment, chain};
+use super::headers::{self, Framing};
+use super::{Chunks, Incoming, Outgoing, OutgoingBody};
+use crate::base::fault::{Fault, Kind};
+use crate::config;
+use bytes::Bytes;
+use futures_util::Stream;
+use http::header::CONTENT_LENGTH;
+use parking_lot::Mutex;
+use pin_project_lite::pin_project;
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+pub use super::deployment::Unusable;
+
+/// The deployments that requests are sent to. For now the first one of the config takes them all.
+/// Connections are kept open between requests (HTTP/1.1). Cheap to clone.
+#[derive(Clone)]
+pub struct Upstream {
+    deployments: Arc<Vec<Deployment>>,
+}
+
+impl Upstream {
+    /// Prepares a client for each upstream; connects to none of them.
+    ///
+    /// # Errors
+    /// Where an URL or a key cannot be used, or no trusted certificates are found for `https`.
+    pub fn new(upstreams: &[config::Upstream]) -> Result<Upstream, Unusable> {
+        let deployments = upstreams.iter().map(Deployment::of).collect::<Result<Vec<_>, _>>()?;
+        Ok(Upstream { deployments: Arc::new(deployments) })
+    }
+
+    /// Sends one request and returns as soon as the head of its answer is in. Any status is an
+    /// answer; a redirect is not followed. Nothing is sent twice. Dropping the future or the
+    /// answer's body closes the connection to the upstream.
+    ///
+    /// # Errors
+    /// `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamBroke`, `InvalidRequest` for a target that
+    /// cannot be forwarded, or the fault that the request's own body ended in.
+    pub async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Fault> {
+        let Some(deployment) = self.deployments.first() else {
+            return Err(Fault::new(
+                Kind::UpstreamUnreachable,
+                "no upstream is configured; add an [[upstream]]",
+            ));
+        };
+        deployment.send(outgoing).await
+    }
+}
+
+impl Deployment {
+    async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Fault> {
+        let url = self.url(&outgoing.target)?;
+        let mut request = reqwest::Request::new(outgoing.method, url);
+        let mut map = outgoing.headers;
+        let sent = match outgoing.body {
+            OutgoingBody::Whole(bytes) => {
+                headers::for_upstream(&mut map, Framing::Counted);
+                // An empty body without a method that expects one has no length to declare.
+                *request.body_mut() = Some(bytes.into());
+                None
+            }
+            OutgoingBody::Flow(chunks) => {
+                headers::for_upstream(&mut map, Framing::AsDeclared);
+                let upload = Arc::new(Mutex::new(Upload { last: Instant::now(), fault: None }));
+                let watched = Watched { chunks, upload: upload.clone() };
+                *request.body_mut() = Some(reqwest::Body::wrap_stream(watched));
+                Some(upload)
+            }
+        };
+        if let Some(credential) = &self.credential {
+            credential.replace_in(&mut map);
+        }
+        *request.headers_mut() = map;
+
+        let answer = tokio::select! {
+            biased;
+            answer = self.http.execute(request) => answer.map_err(|error| self.failed(error, sent.as_deref()))?,
+            () = silence(self.first_byte_timeout, sent.as_deref()) => return Err(self.no_answer()),
+        };
+        Ok(self.incoming(answer))
+    }
+
+    fn incoming(&self, answer: reqwest::Response) -> Incoming {
+        let (parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
+        let mut map = parts.headers;
+        headers::strip_hop_by_hop(&mut map);
+        let body = Body {
+            inner: body,
+            name: self.name.clone(),
+            idle: self.idle_timeout,
+            limit: None,
+            waiting: false,
+            ended: false,
+        };
+        Incoming { status: parts.status, headers: map, deployment: self.name.clone(), body: Box::pin(body) }
+    }
+
+    fn no_answer(&self) -> Fault {
+        let limit = humantime::format_duration(self.first_byte_timeout);
+        Fault::new(
+            Kind::UpstreamTimeout,
+            format!(
+                "upstream {} did not begin its answer within {limit}; raise `first_byte_timeout` if it needs longer",
+                self.name
+            ),
+        )
+    }
+
+    /// The fault behind an exchange that ended before the head of an answer.
+    fn failed(&self, error: reqwest::Error, sent: Option<&Mutex<Upload>>) -> Fault {
+        if let Some(fault) = sent.and_then(|upload| upload.lock().fault.take()) {
+            return fault;
+        }
+        let name = &self.name;
+        let error = error.without_url();
+        if error.is_connect() && error.is_timeout() {
+            let limit = humantime::format_duration(self.connect_timeout);
+            let message = format!(
+                "no connection to upstream {name} within {limit}; check that its address can be reached, or raise `connect_timeout`"
+            );
+            return Fault::new(Kind::UpstreamUnreachable, message).caused_by(error);
+        }
+        if error.is_connect() {
+            let message = format!(
+                "no connection to upstream {name}: {}; check that it runs and that `url` is right",
+                root(&error)
+            );
+            return Fault::new(Kind::UpstreamUnreachable, message).caused_by(error);
+        }
+        let message = format!("upstream {name} broke off before its answer: {}", root(&error));
+        Fault::new(Kind::UpstreamBroke, message).caused_by(error)
+    }
+}
+
+/// The innermost cause, which is the one that says something.
+fn root(error: &dyn Error) -> String {
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    let text = last.to_string();
+    if text.is_empty() { chain(error) } else { text }
+}
+
+/// How far a flowing request body has come.
+struct Upload {
+    /// When a chunk was last handed to the connection.
+    last: Instant,
+    /// What the client's side ended in.
+    fault: Option<Fault>,
+}
+
+/// Completes once `limit` has passed, and no part of the upload moved within it.
+async fn silence(limit: Duration, upload: Option<&Mutex<Upload>>) {
+    let Some(upload) = upload else { return sleep(limit).await };
+    loop {
+        let due = upload.lock().last + limit;
+        if Instant::now() >= due {
+            return;
+        }
+        sleep_until(due).await;
+    }
+}
+
+/// A request body on its way, that notes its progress and the fault it ends in.
+struct Watched {
+    chunks: Chunks,
+    upload: Arc<Mutex<Upload>>,
+}
+
+/// Stands in for the fault of the client's side while the connection is torn down.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body broke off")]
+struct BrokeOff;
+
+impl Stream for Watched {
+    type Item = Result<Bytes, BrokeOff>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(self.chunks.as_mut().poll_next(context));
+        let mut upload = self.upload.lock();
+        upload.last = Instant::now();
+        Poll::Ready(match next {
+            None => None,
+            Some(Ok(bytes)) => Some(Ok(bytes)),
+            Some(Err(fault)) => {
+                upload.fault = Some(fault);
+                Some(Err(BrokeOff))
+            }
+        })
+    }
+}
+
+pin_project! {
+    /// An answer's body. The time between two chunks counts only while somebody waits for one, so a
+    /// slow client is not taken for a slow upstream.
+    struct Body {
+        #[pin]
+        inner: reqwest::Body,
+        name: Arc<str>,
+        idle: Duration,
+        // Made the first time that a chunk is not there yet.
+        limit: Option<Pin<Box<Sleep>>>,
+        waiting: bool,
+        ended: bool,
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, Fault>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut this = self.project();
+        if *this.ended {
+            return Poll::Ready(None);
+        }
+        loop {
+            match http_body::Body::poll_frame(this.inner.as_mut(), context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    *this.waiting = false;
+                    // Trailers end at this hop.
+                    if let Ok(bytes) = frame.into_data()
+                        && !bytes.is_empty()
+                    {
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    *this.ended = true;
+                    let message = format!("upstream {} broke off in mid-answer: {}", this.name, root(&error));
+                    let fault = Fault::new(Kind::UpstreamBroke, message).caused_by(error.without_url());
+                    return Poll::Ready(Some(Err(fault)));
+                }
+                Poll::Ready(None) => {
+                    *this.ended = true;
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => break,
+            }
+        }
+        let limit = this.limit.get_or_insert_with(|| {
+            *this.waiting = true;
+            Box::pin(sleep(*this.idle))
+        });
+        if !*this.waiting {
+            *this.waiting = true;
+            limit.as_mut().reset(Instant::now() + *this.idle);
+        }
+        ready!(limit.as_mut().poll(context));
+        *this.ended = true;
+        let span = humantime::format_duration(*this.idle);
+        let message = format!(
+            "upstream {} sent nothing for {span} in mid-answer; raise `idle_timeout` if it may pause so long",
+            this.name
+        );
+        Poll::Ready(Some(Err(Fault::new(Kind::UpstreamTimeout, message))))
+    }
+}
+
+impl Incoming {
+    /// The length that the upstream declared, if it did.
+    pub fn content_length(&self) -> Option<u64> {
+        self.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+}

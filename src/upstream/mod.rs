@@ -3,11 +3,14 @@
 //! | file | has |
 //! |---|---|
 //! | `client` | one HTTP exchange, with its time limits |
+//! | `deployment` | one endpoint: its address, prefix, credential and connections |
 //! | `headers` | which headers end at each hop |
 
 pub mod client;
+mod deployment;
 pub mod headers;
 
+pub use client::{Unusable, Upstream};
 
 use crate::base::fault::Fault;
 use bytes::Bytes;
