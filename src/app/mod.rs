@@ -55,7 +55,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let upstream = Upstream::new(&config.upstreams)?;
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
-    let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), tasks.clone(), metrics.clone()));
+    let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
     let accounts = Accounts::new(rand::random(), clock.clone());
     let gateway = Arc::new(Gateway {
         settings: ArcSwap::from_pointee(Settings { config, upstream }),

@@ -34,7 +34,6 @@ pub use lookup::{Demand, Found, Looked, Lookup};
 pub use verdict::{Missed, Tier, Verdict};
 
 use crate::base::clock::Clock;
-use crate::base::tasks::Tasks;
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwapOption;
@@ -49,16 +48,14 @@ pub struct Cache {
     semantic: Arc<ArcSwapOption<Semantic>>,
     pub flights: Arc<Flights>,
     clock: Clock,
-    tasks: Tasks,
-    metrics: Arc<Metrics>,
 }
 
 impl Cache {
     /// `memory`: bytes for entries, their vectors and the index together.
-    pub fn new(memory: u64, clock: Clock, tasks: Tasks, metrics: Arc<Metrics>) -> Cache {
+    pub fn new(memory: u64, clock: Clock, metrics: Arc<Metrics>) -> Cache {
         let semantic: Arc<ArcSwapOption<Semantic>> = Arc::default();
-        let store = Store::new(memory, semantic.clone(), metrics.clone());
-        Cache { store, semantic, flights: Arc::default(), clock, tasks, metrics }
+        let store = Store::new(memory, semantic.clone(), metrics);
+        Cache { store, semantic, flights: Arc::default(), clock }
     }
 
     /// From now on questions are compared by meaning with this model.

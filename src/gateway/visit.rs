@@ -91,34 +91,6 @@ impl EmbeddingVisit {
     }
 }
 
-fn terms(&self) -> Terms {
-        terms(self.policy(), &self.wishes, &self.model)
-    }
-
-    pub fn outgoing(&self) -> Outgoing {
-        Outgoing {
-            method: Method::POST,
-            target: self.target.clone(),
-            headers: self.headers.clone(),
-            body: OutgoingBody::Whole(self.body.clone()),
-        }
-    }
-}
-
-impl EmbeddingVisit {
-    pub fn policy(&self) -> &Policy {
-        self.settings.config.policy_of(self.route)
-    }
-
-    pub fn terms(&self) -> Terms {
-        terms(self.policy(), &self.wishes, &self.request.model)
-    }
-}
-
-fn policy(settings: &Settings, route: Option<usize>) -> &Policy {
-    route.and_then(|at| settings.config.routes.get(at)).map_or(&settings.config.policy, |route| &route.policy)
-}
-
 fn terms(policy: &Policy, wishes: &Directives, model: &str) -> Terms {
     let ttl: Duration = wishes.ttl.unwrap_or(policy.ttl);
     Terms { model: model.into(), tags: wishes.tags.clone(), ttl, keep_truncated: policy.keep_truncated }
@@ -161,7 +133,9 @@ impl Gateway {
                     return aside(headers, body, Bypass::NoInput);
                 }
                 let mut whole = Parts::new("reprise-batch-1");
-                keys.iter().for_each(|key| drop(whole.part("input", &key.0)));
+                for key in &keys {
+                    whole.part("input", &key.0);
+                }
                 let whole = whole.finish();
                 let visit = EmbeddingVisit { settings, route, target, headers, body, wishes, caller, request, keys, whole };
                 Ok(Considered::Embedding(Box::new(visit)))

@@ -26,8 +26,8 @@ async fn a_hit_says_where_it_comes_from() {
     tokio::time::resume();
     let hit = world.ask("q").await;
     assert_eq!(hit.header("age"), Some("60"));
-    assert_eq!(hit.header("cache-status"), Some("reprise; hit; ttl=3539; detail=l1").or(hit.header("cache-status")));
-    assert!(hit.header("cache-status").unwrap().starts_with("reprise; hit; ttl=35"), "{hit:?}");
+    let status = hit.header("cache-status").unwrap();
+    assert!(["reprise; hit; ttl=3540; detail=l1", "reprise; hit; ttl=3539; detail=l1"].contains(&status), "{status}");
     assert_eq!(hit.header("x-reprise-entry").map(str::len), Some(32));
     assert_eq!(hit.header("x-reprise-score"), None);
     assert_eq!(hit.header("content-type"), Some("application/json"));
@@ -220,10 +220,10 @@ async fn only_whole_streams_are_kept() {
 async fn an_answer_that_breaks_off_is_cut_for_the_client_and_not_kept() {
     let world = World::start().await;
     let feed = world.upstream.streams();
-    feed.text("half");
-    feed.cut();
     let request = chat_with("q", json!({ "stream": true }));
     let response = world.post("/v1/chat/completions", &request).send().await.unwrap();
+    feed.text("half");
+    feed.cut();
     assert!(response.bytes().await.is_err(), "the client sees a cut, not an end");
     assert_eq!(world.send(&request).await.verdict(), "miss");
 }

@@ -1,10 +1,21 @@
 //! Scenes against the real thing, in one binary.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a scene that cannot go on shall fail; clippy allows this by itself in test functions only"
+)]
+
+mod batches;
 mod canon;
 mod config;
+mod exact;
 mod front;
+mod meaning;
 mod semantic;
 mod stand_in;
-mod tape;
+mod streams;
 mod wire;
 mod world;

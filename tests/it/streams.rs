@@ -226,6 +226,7 @@ async fn a_stream_in_many_small_pieces_is_kept_compact() {
     feed.event(&chunk(json!({}), json!("stop")));
     feed.event(&usage_chunk());
     feed.raw("data: [DONE]\n\n");
+    drop(feed);
     let first = world.send(&streamed("q")).await;
     let second = world.send(&streamed("q")).await;
     assert_eq!((second.verdict(), second.streamed_text()), ("hit", words.concat()));

@@ -3,7 +3,7 @@
 pub mod upstream;
 
 use reprise::app::{self, Running};
-use reprise::config::{CacheMode, Config, Source};
+use reprise::config::{CacheMode, Config, Flags, Source};
 use serde_json::{Value, json};
 use std::time::Duration;
 use upstream::Upstream;
@@ -100,12 +100,17 @@ impl World {
     }
 
     pub async fn before(upstream: Upstream, change: impl FnOnce(&mut Config)) -> World {
-        let flags = [("--upstream", upstream.url()), ("--listen", "127.0.0.1:0".into()), ("--admin-listen", "127.0.0.1:0".into())];
-        let source = Source { overrides: flags.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(), ..Source::default() };
-        let mut config = Config::read(source).expect("a config");
+        let flags = Flags {
+            upstream: Some(upstream.url()),
+            listen: Some("127.0.0.1:0".into()),
+            admin_listen: Some("127.0.0.1:0".into()),
+        };
+        let source = Source::new(None, [], flags);
+        let mut config = Config::read(&source).expect("a config");
         change(&mut config);
         let server = app::start(config).await.expect("the server starts");
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        // A connection of its own for each request: scenes move the clock past the keep-alive limit.
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
         World { upstream, server, client }
     }
 
