@@ -8,7 +8,7 @@ use serde_json::json;
 pub fn body(dialect: Dialect, status: u16, code: &str, message: &str) -> Bytes {
     let kind = if status < 500 { "invalid_request_error" } else { "api_error" };
     let value = match dialect {
-        Some(Dialect::Messages) => {
+        Dialect::Messages => {
             json!({"type": "error", "error": {"type": kind, "message": message, "code": code}})
         }
         _ => json!({"error": {"message": message, "type": kind, "param": null, "code": code}}),
