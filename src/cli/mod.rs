@@ -1,1 +1,4 @@
 //! (being written)
+
+pub mod demo;
+pub mod stand_in;
