@@ -1,1 +1,20 @@
-fn main() {}
+//! The process: its exit code, its standard error, and the one thing that is global, the TLS provider.
+
+use clap::Parser;
+use reprise::cli::Cli;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // An error means that one is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nowhere is left to tell that standard error is closed.
+            let _ = writeln!(std::io::stderr().lock(), "{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,4 +1,98 @@
-//! (being written)
+//! The commands. Each is one file with its arguments and a `run`; what goes wrong comes back as a
+//! `Failure`, which `main` prints and turns into the exit code.
 
-pub mod demo;
+pub mod check;
+pub mod serve;
 pub mod stand_in;
+
+use crate::config::{Flags, Problems, Source};
+use clap::{Args, Parser, Subcommand};
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// A semantic caching sidecar for LLM APIs whose hits can be trusted.
+#[derive(Debug, Parser)]
+#[command(name = "reprise", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer from the cache, and pass on what it cannot answer
+    Serve(serve::Args),
+    /// Say every problem of the config, with its line and a remedy
+    Check(check::Args),
+    /// Answer like an OpenAI-compatible API, for tests, demos and benches
+    StandIn(stand_in::Args),
+}
+
+/// Where the config comes from; the same for every command that reads one.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigArgs {
+    /// The config file [default: config/reprise.toml, if it is there]
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Pass everything on to this one upstream, with the clients' own credentials. Goes before every
+    /// upstream of the config, whose keys are then not used
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// The API's address [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// The address of metrics and administration [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: Option<String>,
+}
+
+impl ConfigArgs {
+    /// With this process's environment.
+    pub fn source(self) -> Source {
+        let flags = Flags { upstream: self.upstream, listen: self.listen, admin_listen: self.admin_listen };
+        Source::of_process(self.config, flags)
+    }
+}
+
+/// Why a command ended without having done its work. The text ends in a remedy where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Config(#[from] Problems),
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    #[error("{0}")]
+    Other(Box<dyn Error + Send + Sync>),
+}
+
+impl Failure {
+    pub fn other(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+        Failure::Other(reason.into())
+    }
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    /// What kept it from its work; nothing has been printed about it yet.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(args) => serve::run(args),
+            Command::Check(args) => check::run(args, &mut io::stdout().lock()),
+            Command::StandIn(args) => {
+                let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+                Ok(runtime.block_on(stand_in::run(args))?)
+            }
+        }
+    }
+}
+
+/// Writes `text` and a line break. A reader that has gone away (`| head`) is no failure.
+fn say(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(wrong) if wrong.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Failure::Output),
+    }
+}

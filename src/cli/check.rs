@@ -1,0 +1,95 @@
+//! `reprise check`: all problems of a config, or what would run.
+
+use super::{ConfigArgs, Failure, say};
+use crate::config::{CacheMode, Config, Policy, RouteMatch, ScopeBy, SemanticMode, Strictness};
+use bytesize::ByteSize;
+use std::io::Write;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Writes what would run to `out`.
+///
+/// # Errors
+/// All problems at once.
+pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let source = args.config.source();
+    let config = Config::read(&source)?;
+    say(out, &format!("{}: good\n{}", source.name(), summary(&config)))
+}
+
+/// What would run, one line a thing. No credential is in it, only whether there is one.
+pub fn summary(config: &Config) -> String {
+    let (server, cache, semantic) = (&config.server, &config.cache, &config.semantic);
+    let token = if server.admin_token.is_some() { ", with a token" } else { "" };
+    let mut lines = vec![
+        ("listen", server.listen.to_string()),
+        ("admin", format!("{}{token}", server.admin_listen)),
+    ];
+    for upstream in &config.upstreams {
+        let credential = if upstream.key.is_some() { "its own key" } else { "the clients' credentials" };
+        lines.push(("upstream", format!("{} at {}, with {credential}", upstream.name, upstream.url)));
+    }
+    if config.upstreams.is_empty() {
+        lines.push(("upstream", "none: the stand-in would answer; set [[upstream]] or --upstream".to_owned()));
+    }
+    lines.push(("memory", ByteSize::b(cache.memory).display().iec().to_string()));
+    if config.wants_semantic() {
+        let threads = if semantic.threads == 1 { "thread" } else { "threads" };
+        let folder = semantic.models_dir.display();
+        lines.push(("model", format!("{} in {folder}, {} {threads}", semantic.model, semantic.threads)));
+    } else {
+        lines.push(("model", "none: nothing is compared by meaning".to_owned()));
+    }
+    lines.push(("cache", policy_text(&config.policy)));
+    for route in &config.routes {
+        let (matches, policy) = (match_text(&route.matches), policy_text(&route.policy));
+        lines.push(("route", format!("{}, {matches}: {policy}", route.name)));
+    }
+    let shown: Vec<String> = lines.iter().map(|(what, text)| format!("  {what:<9} {text}")).collect();
+    shown.join("\n")
+}
+
+fn policy_text(policy: &Policy) -> String {
+    if policy.mode == CacheMode::Off {
+        return "off".to_owned();
+    }
+    let scope = match policy.scope {
+        ScopeBy::Key => "shared by nobody",
+        ScopeBy::Team => "shared in a team",
+        ScopeBy::Global => "shared by all",
+    };
+    let ttl = humantime::format_duration(policy.ttl);
+    format!("{}, {scope}, for {ttl}", mode_text(policy))
+}
+
+fn mode_text(policy: &Policy) -> String {
+    let semantic = &policy.semantic;
+    if policy.mode == CacheMode::Exact || semantic.mode == SemanticMode::Off {
+        return "exact".to_owned();
+    }
+    let threshold = match semantic.threshold {
+        Some(threshold) => format!("from {threshold}"),
+        None => "from the model's own threshold".to_owned(),
+    };
+    let verify = match semantic.verify {
+        Strictness::Strict => "verified strictly",
+        Strictness::Balanced => "verified",
+        Strictness::Off => "unverified",
+    };
+    let observed = if semantic.mode == SemanticMode::Observe { ", observed only" } else { "" };
+    format!("semantic {threshold}, {verify}{observed}")
+}
+
+fn match_text(matches: &RouteMatch) -> String {
+    let header = matches.header.as_ref().map(|(name, value)| format!("{name}: {value}"));
+    let parts = [
+        matches.path.as_ref().map(|path| format!("path {path}")),
+        matches.model.as_ref().map(|model| format!("model {model}")),
+        header.map(|header| format!("header {header}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+}
