@@ -12,7 +12,8 @@ use crate::base::fault::{Fault, Kind};
 use crate::config;
 use bytes::Bytes;
 use futures_util::Stream;
-use http::header::CONTENT_LENGTH;
+use http::Method;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::error::Error;
@@ -68,7 +69,12 @@ impl Deployment {
         let sent = match outgoing.body {
             OutgoingBody::Whole(bytes) => {
                 headers::for_upstream(&mut map, Framing::Counted);
-                // An empty body without a method that expects one has no length to declare.
+                // Where a body is expected, its absence is declared too (RFC 9110 §8.6); the
+                // transport counts every other body.
+                if bytes.is_empty() && matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
+                {
+                    map.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                }
                 *request.body_mut() = Some(bytes.into());
                 None
             }
