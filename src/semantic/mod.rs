@@ -21,8 +21,13 @@
 
 pub mod cover;
 pub mod embedder;
+pub mod flat;
+pub mod hnsw;
 pub mod index;
 pub mod manifest;
+pub mod minilm;
+pub mod multilingual;
+mod partition;
 pub mod pool;
 pub mod runtime;
 pub mod verify;
