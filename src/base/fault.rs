@@ -55,7 +55,9 @@ impl Kind {
 
     pub fn side(self) -> Side {
         match self {
-            Kind::InvalidHeader | Kind::BodyTooLarge | Kind::RequestTimeout | Kind::OnlyIfCached => Side::Client,
+            Kind::InvalidHeader | Kind::BodyTooLarge | Kind::RequestTimeout | Kind::OnlyIfCached => {
+                Side::Client
+            }
             Kind::UpstreamUnreachable | Kind::UpstreamTimeout | Kind::UpstreamBroke => Side::Upstream,
             Kind::Draining | Kind::Overloaded | Kind::Internal => Side::Ours,
         }

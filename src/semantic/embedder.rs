@@ -35,7 +35,7 @@ impl std::fmt::Display for Unit {
     }
 }
 
-/// One loaded model. Blocking; called from the pool's own threads only, one call at a time.
+/// One loaded model. Blocking; `embed` is called from the pool's own threads only.
 pub trait Embedder: Send + Sync {
     /// The model's name in `models/manifest.toml`, or its folder.
     fn name(&self) -> &str;
@@ -43,8 +43,9 @@ pub trait Embedder: Send + Sync {
     fn dim(&self) -> usize;
     /// How many texts one pass should take when many wait.
     fn batch(&self) -> usize;
-    /// Whether `text` is within the model's window, where that can be told without running it.
-    fn fits(&self, text: &str) -> Result<(), EmbedError>;
+    /// Whether `text` is beyond the model's window so clearly that nothing need be counted. Takes no
+    /// lock and no time; `embed` counts exactly.
+    fn surely_too_long(&self, text: &str) -> bool;
     /// One vector a text, in order. A text that is too long fails alone.
     fn embed(&self, texts: &[&str]) -> Vec<Result<Vector, EmbedError>>;
 }

@@ -53,7 +53,13 @@ impl Index {
     }
 
     /// Adds a vector, or puts it in place of the one with the same key. Microseconds.
-    pub fn insert(&self, partition: Partition, key: ExactKey, vector: &Vector, question: Arc<str>) -> Inserted {
+    pub fn insert(
+        &self,
+        partition: Partition,
+        key: ExactKey,
+        vector: &Vector,
+        question: Arc<str>,
+    ) -> Inserted {
         if vector.len() != self.dim || vector.iter().any(|number| !number.is_finite()) {
             return Inserted::WrongLength;
         }

@@ -188,7 +188,9 @@ impl ModelSpec {
             Kind::StringGraph => self.max_chars.is_some_and(|chars| chars > 0),
         };
         if !window {
-            return Err(format!("model `{name}`: give max_tokens (fastembed) or max_chars (string-graph), above 0"));
+            return Err(format!(
+                "model `{name}`: give max_tokens (fastembed) or max_chars (string-graph), above 0"
+            ));
         }
         let thresholds = [self.thresholds.strict, self.thresholds.balanced, self.thresholds.off];
         if thresholds.into_iter().flatten().any(|cosine| !(0.0..=1.0).contains(&cosine)) {
@@ -224,7 +226,8 @@ mod tests {
 
     #[test]
     fn a_threshold_beyond_one_is_refused_with_the_models_name() {
-        let text = include_str!("../../models/manifest.toml").to_owned() + "\n[model.thresholds]\nstrict = 1.2\n";
+        let text =
+            include_str!("../../models/manifest.toml").to_owned() + "\n[model.thresholds]\nstrict = 1.2\n";
         let error = Manifest::parse(&text, Path::new("manifest.toml")).unwrap_err().to_string();
         assert!(error.contains("use-multilingual-v3-int8") && error.contains("0.0 to 1.0"), "{error}");
     }

@@ -19,6 +19,11 @@ pub struct Transformer {
     model: Mutex<TextEmbedding>,
 }
 
+/// The processor, without the arena: a long text once embedded must not be paid for in memory forever.
+pub(super) fn providers() -> Vec<fastembed::ExecutionProviderDispatch> {
+    vec![ort::ep::CPU::default().with_arena_allocator(false).build()]
+}
+
 /// How a transformer in a folder is to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -31,7 +36,12 @@ pub struct Shape {
 
 impl Transformer {
     /// Loads `model.onnx` and `tokenizer.json` of `folder`; blocks for some 100 ms.
-    pub fn open(name: &str, folder: &Path, runtime: &OnnxRuntime, shape: &Shape) -> Result<Transformer, String> {
+    pub fn open(
+        name: &str,
+        folder: &Path,
+        runtime: &OnnxRuntime,
+        shape: &Shape,
+    ) -> Result<Transformer, String> {
         let read = |file: &str| {
             let path = folder.join(file);
             std::fs::read(&path).map_err(|wrong| format!("{}: {wrong}", path.display()))
@@ -51,8 +61,9 @@ impl Transformer {
             .with_environment(runtime.environment().clone())
             .with_max_length(shape.max_tokens)
             .with_intra_threads(1);
-        options.execution_providers = vec![ort::ep::CPU::default().with_arena_allocator(false).build()];
-        let opened = TextEmbedding::try_new_from_user_defined(model, options).map_err(|wrong| wrong.to_string())?;
+        options.execution_providers = providers();
+        let opened =
+            TextEmbedding::try_new_from_user_defined(model, options).map_err(|wrong| wrong.to_string())?;
         Transformer::ready(name, opened, shape)
     }
 
@@ -102,7 +113,8 @@ impl Transformer {
         if text.is_ascii() && text.len() + 2 <= self.max_tokens {
             return Ok(());
         }
-        let encoded = model.tokenizer.encode(text, true).map_err(|wrong| EmbedError::Model(wrong.to_string()))?;
+        let encoded =
+            model.tokenizer.encode(text, true).map_err(|wrong| EmbedError::Model(wrong.to_string()))?;
         let cut: usize = encoded.get_overflowing().iter().map(|part| part.len().saturating_sub(2)).sum();
         match cut {
             0 => Ok(()),
@@ -128,8 +140,9 @@ impl Embedder for Transformer {
         1
     }
 
-    fn fits(&self, text: &str) -> Result<(), EmbedError> {
-        self.fits_in(&self.model.lock(), text)
+    fn surely_too_long(&self, text: &str) -> bool {
+        // No English word-piece vocabulary reaches sixteen bytes a token over a whole window.
+        text.len() > self.max_tokens * 16
     }
 
     fn embed(&self, texts: &[&str]) -> Vec<Result<Vector, EmbedError>> {

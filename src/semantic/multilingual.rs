@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use std::path::Path;
 
 /// Universal Sentence Encoder, multilingual. Input `inputs` (strings), output `outputs`. About 0.5 ms
-/// for a short question on one core, linear in the text. Batches gain nothing: see `batch`.
+/// for a short question on one core, linear in the text.
 pub struct StringGraph {
     name: String,
     dim: usize,
@@ -36,13 +36,26 @@ impl StringGraph {
         }
     }
 
+    fn fits(&self, text: &str) -> Result<(), EmbedError> {
+        let within = text.len() <= self.max_chars;
+        let length = if within { text.len() } else { text.chars().count() };
+        match length <= self.max_chars {
+            true => Ok(()),
+            false => Err(EmbedError::TooLong { length, max: self.max_chars, unit: Unit::Characters }),
+        }
+    }
+
     fn run(&self, texts: &[&str]) -> ort::Result<Vec<Result<Vector, EmbedError>>> {
-        let owned: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        // A string tensor cannot hold a zero byte.
+        let owned: Vec<String> = texts.iter().map(|text| text.replace('\0', " ")).collect();
         let inputs = Tensor::from_string_array(([texts.len()], owned.as_slice()))?;
         let mut session = self.session.lock();
         let outputs = session.run(ort::inputs!["inputs" => inputs])?;
         let Some(output) = outputs.get("outputs") else {
-            return Ok(vec![Err(EmbedError::Model("it has no output named `outputs`".to_owned())); texts.len()]);
+            return Ok(vec![
+                Err(EmbedError::Model("it has no output named `outputs`".to_owned()));
+                texts.len()
+            ]);
         };
         let (_, numbers) = output.try_extract_tensor::<f32>()?;
         let width = numbers.len() / texts.len().max(1);
@@ -69,17 +82,14 @@ impl Embedder for StringGraph {
         self.dim
     }
 
+    /// Eight texts a pass take half the time that eight passes take; their vectors differ from those
+    /// of single passes by less than 0.005 in cosine.
     fn batch(&self) -> usize {
-        1
+        8
     }
 
-    fn fits(&self, text: &str) -> Result<(), EmbedError> {
-        let within = text.len() <= self.max_chars;
-        let length = if within { text.len() } else { text.chars().count() };
-        match length <= self.max_chars {
-            true => Ok(()),
-            false => Err(EmbedError::TooLong { length, max: self.max_chars, unit: Unit::Characters }),
-        }
+    fn surely_too_long(&self, text: &str) -> bool {
+        self.fits(text).is_err()
     }
 
     fn embed(&self, texts: &[&str]) -> Vec<Result<Vector, EmbedError>> {

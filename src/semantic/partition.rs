@@ -244,7 +244,9 @@ impl State {
             Work::None
         } else if points > 0 && self.dead * 100 > points * DEAD_PERCENT {
             Work::Rebuild
-        } else if self.tail.len() >= tail || (points > 0 && points < hnsw_from / 2 && self.tail.len() >= BATCH) {
+        } else if self.tail.len() >= tail
+            || (points > 0 && points < hnsw_from / 2 && self.tail.len() >= BATCH)
+        {
             Work::Grow
         } else {
             Work::None

@@ -8,7 +8,6 @@
 pub mod client;
 pub mod headers;
 
-
 use crate::base::fault::Fault;
 use bytes::Bytes;
 use futures_util::Stream;
