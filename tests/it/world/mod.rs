@@ -89,7 +89,8 @@ impl World {
 
     /// With the default model. A model that is not there fails the scene.
     pub async fn with_meaning() -> World {
-        let world = World::with(|_| {}).await;
+        // A busy machine shall make a scene slow, not another scene.
+        let world = World::with(|config| config.semantic.patience = Duration::from_secs(10)).await;
         world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
         world
     }
