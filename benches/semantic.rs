@@ -114,16 +114,56 @@ fn noise(vector: &Vector, round: u64) -> Vector {
 
 /// 21,000 distinct questions in an order that mixes the parts, the first thousand to ask with.
 fn sentences() -> Vec<String> {
-    let openings = ["how do I", "can you help me", "I want to", "please tell me how to", "is it possible to",
-        "what must I do to", "why can't I", "where can I"];
-    let verbs = ["cancel", "change", "track", "return", "pay for", "see", "delete", "update", "share", "print"];
-    let things = ["my order", "the invoice", "my subscription", "a gift card", "the delivery address", "my password",
-        "two-factor sign-in", "my payment method", "the refund", "a damaged parcel", "my newsletter", "the warranty",
-        "a second account", "my loyalty points"];
-    let ends = ["", "from my phone", "before Friday", "without a receipt", "in another country", "for my company",
-        "after I moved", "if it is already shipped", "when the app is frozen", "as a guest", "with a discount code",
-        "twice", "on the website", "for a friend", "during the trial", "with support on the line",
-        "that I bought in your shop in town", "although I have no e-mail", "at night", "next month"];
+    let openings = [
+        "how do I",
+        "can you help me",
+        "I want to",
+        "please tell me how to",
+        "is it possible to",
+        "what must I do to",
+        "why can't I",
+        "where can I",
+    ];
+    let verbs =
+        ["cancel", "change", "track", "return", "pay for", "see", "delete", "update", "share", "print"];
+    let things = [
+        "my order",
+        "the invoice",
+        "my subscription",
+        "a gift card",
+        "the delivery address",
+        "my password",
+        "two-factor sign-in",
+        "my payment method",
+        "the refund",
+        "a damaged parcel",
+        "my newsletter",
+        "the warranty",
+        "a second account",
+        "my loyalty points",
+    ];
+    let ends = [
+        "",
+        "from my phone",
+        "before Friday",
+        "without a receipt",
+        "in another country",
+        "for my company",
+        "after I moved",
+        "if it is already shipped",
+        "when the app is frozen",
+        "as a guest",
+        "with a discount code",
+        "twice",
+        "on the website",
+        "for a friend",
+        "during the trial",
+        "with support on the line",
+        "that I bought in your shop in town",
+        "although I have no e-mail",
+        "at night",
+        "next month",
+    ];
     let count = openings.len() * verbs.len() * things.len() * ends.len();
     // A step without a common divisor visits every combination once, far apart.
     let at = |step: usize| step * 7_919 % count;
