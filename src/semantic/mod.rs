@@ -10,19 +10,34 @@
 //!
 //! | file | has |
 //! |---|---|
+//! | `engine` | all of it in one piece: [`Semantic`] |
 //! | `manifest` | `models/manifest.toml`: what each model is, and its calibrated thresholds |
 //! | `runtime` | finds and loads ONNX Runtime once |
 //! | `embedder` | the trait, and what every model promises |
-//! | `minilm`, `multilingual`, `folder` | the models |
+//! | `open` | from the value of `semantic.model` to a loaded model |
+//! | `minilm` | transformers with a tokenizer: MiniLM, any folder, fastembed's catalogue |
+//! | `multilingual` | a graph from strings to vectors |
 //! | `cover` | which languages a model covers, and whether a text is in one |
 //! | `pool` | threads, queue, batches, shedding |
-//! | `flat`, `hnsw`, `index` | search inside one partition, and the map of partitions |
+//! | `index`, `partition` | the map of partitions, and the entries of one |
+//! | `flat`, `hnsw` | search row by row, and in a graph |
 //! | `verify` | whether one answer serves both questions |
 
 pub mod cover;
 pub mod embedder;
+pub mod engine;
+pub mod flat;
+pub mod hnsw;
 pub mod index;
 pub mod manifest;
+mod minilm;
+mod multilingual;
+mod open;
+mod partition;
 pub mod pool;
 pub mod runtime;
 pub mod verify;
+
+pub use embedder::{EmbedError, Vector};
+pub use engine::{LoadError, Semantic};
+pub use index::Neighbour;

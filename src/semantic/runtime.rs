@@ -1,1 +1,91 @@
-//! (being written)
+//! ONNX Runtime, found and loaded once per process.
+
+use super::manifest::{Manifest, Part};
+use ort::environment::Environment;
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+
+/// Why ONNX Runtime, or its operator library, is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    #[error("{} is missing; run scripts/fetch", .0.display())]
+    Missing(PathBuf),
+    #[error("no ONNX Runtime is listed for {os} {arch}; install ONNX Runtime 1.31 and set ORT_DYLIB_PATH")]
+    Platform { os: &'static str, arch: &'static str },
+    #[error("{} cannot be loaded as ONNX Runtime: {message}; run scripts/fetch, or set ORT_DYLIB_PATH to libonnxruntime 1.31", .path.display())]
+    Unusable { path: PathBuf, message: String },
+}
+
+/// The one environment of the process, with the operator library's place. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct OnnxRuntime {
+    environment: Environment,
+    models_dir: PathBuf,
+}
+
+/// The process has one ONNX Runtime; whoever loads it first decides which file it is.
+static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
+
+impl OnnxRuntime {
+    /// Loads ONNX Runtime from `library`, or else from where `scripts/fetch` puts it. The second call
+    /// of a process returns the first one's runtime, whatever `library` says. Blocks on the disk.
+    pub fn load(
+        manifest: &Manifest,
+        models_dir: &Path,
+        library: Option<&Path>,
+    ) -> Result<OnnxRuntime, RuntimeError> {
+        let mut loaded = LOADED.lock();
+        let environment = match &*loaded {
+            Some(environment) => environment.clone(),
+            None => open(&place(manifest, models_dir, Part::OnnxRuntime, library)?)?,
+        };
+        *loaded = Some(environment.clone());
+        Ok(OnnxRuntime { environment, models_dir: models_dir.to_owned() })
+    }
+
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The library with the operators of a string graph.
+    pub fn operators(&self, manifest: &Manifest) -> Result<PathBuf, RuntimeError> {
+        place(manifest, &self.models_dir, Part::Operators, None)
+    }
+}
+
+fn place(
+    manifest: &Manifest,
+    models_dir: &Path,
+    part: Part,
+    given: Option<&Path>,
+) -> Result<PathBuf, RuntimeError> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None => {
+            let file = manifest
+                .runtime_file(part)
+                .ok_or(RuntimeError::Platform { os: std::env::consts::OS, arch: std::env::consts::ARCH })?;
+            models_dir.join("runtime").join(&file.name)
+        }
+    };
+    // An absolute path, or the loader would look beside the executable and in the system's folders.
+    std::path::absolute(&path).ok().filter(|path| path.is_file()).ok_or(RuntimeError::Missing(path))
+}
+
+fn open(path: &Path) -> Result<Environment, RuntimeError> {
+    let unusable = |message: String| RuntimeError::Unusable { path: path.to_owned(), message };
+    // A library that is not what it should be may make the binding panic; that must not end us.
+    let built = std::panic::catch_unwind(|| {
+        let builder = ort::init_from(path).map_err(|wrong| wrong.to_string())?;
+        let builder = builder.with_name("reprise").with_telemetry(false);
+        builder.build().map_err(|wrong| wrong.to_string())
+    });
+    match built {
+        Ok(built) => {
+            let environment = built.map_err(unusable)?;
+            environment.set_log_level(ort::logging::LogLevel::Error);
+            Ok(environment)
+        }
+        Err(_) => Err(unusable("it is no ONNX Runtime".to_owned())),
+    }
+}

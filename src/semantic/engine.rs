@@ -1,0 +1,133 @@
+//! The whole of comparison by meaning: manifest, model, pool and index in one piece.
+
+use super::cover::Cover;
+use super::embedder::{EmbedError, Embedder, Vector};
+use super::index::{Index, Inserted, Neighbour};
+use super::manifest::{Manifest, ManifestError, Thresholds};
+use super::open::{Opened, open};
+use super::pool::{Pool, PoolMetrics};
+use super::runtime::{OnnxRuntime, RuntimeError};
+use crate::base::digest::{ExactKey, Partition};
+use crate::canon::Bypass;
+use crate::config;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Why comparison by meaning cannot begin. Each message ends in a remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error("{} is missing; run scripts/fetch", .0.display())]
+    Missing(std::path::PathBuf),
+    #[error("no model `{name}`; known are {known}, a folder with model.onnx and tokenizer.json{catalogue}")]
+    Unknown { name: String, known: String, catalogue: &'static str },
+    #[error("model `{name}` cannot be used: {message}")]
+    Model { name: String, message: String },
+    #[error("no thread for the embedder: {0}; lower semantic.threads")]
+    Thread(std::io::Error),
+}
+
+/// One model with its threads and its index. Every method but `load` is quick or async; whatever fails
+/// here is a miss for the request.
+pub struct Semantic {
+    model: Arc<dyn Embedder>,
+    thresholds: Thresholds,
+    cover: Cover,
+    pool: Pool,
+    index: Index,
+}
+
+impl Semantic {
+    /// Loads ONNX Runtime and the model, once for each thread. Blocks for about a second; call it from
+    /// a blocking thread.
+    pub fn load(config: &config::Semantic) -> Result<Semantic, LoadError> {
+        Semantic::load_with(config, None)
+    }
+
+    /// As `load`, with ONNX Runtime from `library` (the value of `ORT_DYLIB_PATH`).
+    pub fn load_with(config: &config::Semantic, library: Option<&Path>) -> Result<Semantic, LoadError> {
+        let manifest = Manifest::read(&config.models_dir)?;
+        let runtime = OnnxRuntime::load(&manifest, &config.models_dir, library)?;
+        let Opened { embedder, languages, thresholds } = open(config, &manifest, &runtime)?;
+        let mut embedders = vec![embedder];
+        for _ in 1..config.threads.max(1) {
+            embedders.push(open(config, &manifest, &runtime)?.embedder);
+        }
+        Semantic::of(embedders, &languages, thresholds, config)
+    }
+
+    /// Puts it together from loaded models, one for each thread, all of one kind.
+    pub fn of(
+        embedders: Vec<Arc<dyn Embedder>>,
+        languages: &[String],
+        thresholds: Thresholds,
+        config: &config::Semantic,
+    ) -> Result<Semantic, LoadError> {
+        let none = || LoadError::Model { name: config.model.clone(), message: "not loaded".to_owned() };
+        let model = Arc::clone(embedders.first().ok_or_else(none)?);
+        let index = Index::new(model.name(), model.dim(), config.hnsw_from);
+        let pool = Pool::start(embedders, config.queue, config.patience).map_err(LoadError::Thread)?;
+        Ok(Semantic { model, thresholds, cover: Cover::of(languages), pool, index })
+    }
+
+    /// Whether a question may be compared by meaning: in a language that the model covers, and within
+    /// its window as far as that can be told in microseconds (`embed` tells it for certain).
+    pub fn suits(&self, question: &str) -> Result<(), Bypass> {
+        self.cover.check(question)?;
+        match self.model.surely_too_long(question) {
+            true => Err(Bypass::TooLong),
+            false => Ok(()),
+        }
+    }
+
+    pub async fn embed(&self, question: impl Into<Arc<str>>) -> Result<Vector, EmbedError> {
+        self.pool.embed(question).await
+    }
+
+    /// See [`Index::nearest`].
+    pub fn nearest(&self, partition: &Partition, query: &Vector, k: usize, min_score: f32) -> Vec<Neighbour> {
+        self.index.nearest(partition, query, k, min_score)
+    }
+
+    /// See [`Index::insert`].
+    pub fn insert(
+        &self,
+        partition: Partition,
+        key: ExactKey,
+        vector: &Vector,
+        question: Arc<str>,
+    ) -> Inserted {
+        self.index.insert(partition, key, vector, question)
+    }
+
+    /// See [`Index::remove`].
+    pub fn remove(&self, partition: &Partition, key: &ExactKey) {
+        self.index.remove(partition, key);
+    }
+
+    /// The cosine from which a neighbour is a candidate: the model's calibrated value for this
+    /// strictness, or 0.85.
+    pub fn threshold(&self, verify: config::Strictness) -> f32 {
+        self.thresholds.get(verify)
+    }
+
+    pub fn model_name(&self) -> &str {
+        self.model.name()
+    }
+
+    /// Length of its vectors.
+    pub fn dim(&self) -> usize {
+        self.model.dim()
+    }
+
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub fn metrics(&self) -> &PoolMetrics {
+        self.pool.metrics()
+    }
+}

@@ -1,0 +1,78 @@
+//! One generation of an HNSW graph. hnsw_rs cannot delete, so a generation only grows until a new one
+//! takes its place.
+
+use super::flat::{Scored, dot};
+use hnsw_rs::prelude::{Distance, Hnsw};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Links a point keeps on the upper layers; twice as many on the lowest.
+const LINKS: usize = 24;
+/// Candidates looked at when a point is linked.
+const BUILD_WIDTH: usize = 200;
+/// Candidates kept while searching.
+const SEARCH_WIDTH: usize = 64;
+const LAYERS: usize = 16;
+
+/// One minus the cosine of unit vectors, never below zero (hnsw_rs asserts that).
+#[derive(Clone, Copy, Default)]
+struct CosineDistance;
+
+impl Distance<f32> for CosineDistance {
+    fn eval(&self, a: &[f32], b: &[f32]) -> f32 {
+        (1.0 - dot(a, b)).max(0.0)
+    }
+}
+
+/// A graph of unit vectors by id. Inserting and searching may run at once; a search may or may not
+/// see a point that is being inserted.
+pub struct Graph {
+    hnsw: Hnsw<'static, f32, CosineDistance>,
+    dim: usize,
+}
+
+/// A point could not be linked: a defect of the graph library. The caller keeps the row elsewhere.
+#[derive(Debug)]
+pub struct Refused;
+
+impl Graph {
+    /// `expected` only sizes tables.
+    pub fn new(dim: usize, expected: usize) -> Graph {
+        let hnsw = Hnsw::new(LINKS, expected, LAYERS, BUILD_WIDTH, CosineDistance);
+        Graph { hnsw, dim }
+    }
+
+    /// Links a point; 0.3 ms at 10,000 points, about 1 ms at 100,000.
+    pub fn insert(&self, id: u64, row: &[f32]) -> Result<(), Refused> {
+        let id = usize::try_from(id).map_err(|_| Refused)?;
+        catch_unwind(AssertUnwindSafe(|| self.hnsw.insert((row, id)))).map_err(|_| Refused)
+    }
+
+    /// About the best `k`, best first, dead points among them. Empty if the graph library fails.
+    pub fn search(&self, query: &[f32], k: usize) -> Vec<Scored> {
+        let search = || self.hnsw.search(query, k, SEARCH_WIDTH.max(k));
+        let found = catch_unwind(AssertUnwindSafe(search)).unwrap_or_default();
+        found.iter().map(|point| Scored { id: point.d_id as u64, score: 1.0 - point.distance }).collect()
+    }
+
+    /// Points, dead ones included.
+    pub fn len(&self) -> usize {
+        self.hnsw.get_nb_point()
+    }
+
+    /// Copies of the rows that `live` lets through.
+    pub fn rows(&self, live: impl Fn(u64) -> bool) -> Vec<(u64, Vec<f32>)> {
+        let points = self.hnsw.get_point_indexation().into_iter();
+        let copies = points.map(|point| (point.get_origin_id() as u64, point));
+        copies.filter(|(id, _)| live(*id)).map(|(id, point)| (id, point.get_v().to_vec())).collect()
+    }
+
+    /// Bytes held, by estimate: the row, and what was measured beside it per point (see
+    /// `POINT_OVERHEAD`).
+    pub fn bytes(&self) -> usize {
+        self.len() * (self.dim * size_of::<f32>() + POINT_OVERHEAD)
+    }
+}
+
+/// Bytes per point beside its row: links (one allocation each), sixteen lists, reference counts.
+/// Measured as growth of resident memory over 100,000 points.
+const POINT_OVERHEAD: usize = 3_000;
