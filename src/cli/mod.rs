@@ -2,6 +2,7 @@
 //! `Failure`, which `main` prints and turns into the exit code.
 
 pub mod check;
+pub mod eval;
 pub mod serve;
 pub mod stand_in;
 
@@ -25,6 +26,8 @@ enum Command {
     Serve(serve::Args),
     /// Say every problem of the config, with its line and a remedy
     Check(check::Args),
+    /// Measure hits against wrong answers, on your own requests or on labelled ones
+    Eval(Box<eval::Args>),
     /// Answer like an OpenAI-compatible API, for tests, demos and benches
     StandIn(stand_in::Args),
 }
@@ -80,6 +83,7 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) => serve::run(args),
+            Command::Eval(args) => eval::run(&args, &mut io::stdout().lock()).map_err(Failure::other),
             Command::Check(args) => check::run(args, &mut io::stdout().lock()),
             Command::StandIn(args) => {
                 let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

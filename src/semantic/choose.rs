@@ -55,10 +55,10 @@ pub fn choose<R: Borrow<Reading>>(
             break;
         }
         let Some(reading) = stored(neighbour) else { continue };
-        let gap = neighbours.get(rank + 1).map_or(neighbour.score, |next| neighbour.score - next.score);
+        let gap = neighbours.get(rank + 1).map(|next| neighbour.score - next.score);
         let near = Near { asked, stored: reading.borrow(), cosine: neighbour.score, gap };
         match verify::judge(&near, bar.verify) {
-            Judgement::Same => return Choice::Serve { key: neighbour.key, score: neighbour.score },
+            Judgement::Same { .. } => return Choice::Serve { key: neighbour.key, score: neighbour.score },
             Judgement::Different(rule) => {
                 refused.get_or_insert((Refusal::Refused(rule), seen));
             }

@@ -3,6 +3,7 @@
 
 use super::EvalError;
 use super::bound;
+use super::table::percent;
 use super::report::{Figures, Run, Score, Tally, rounded};
 use std::path::Path;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
@@ -67,6 +68,22 @@ fn lowest(streams: &[&Figures], verify: &'static str, target: f64) -> Option<Cal
         });
     }
     best
+}
+
+/// What was written, for people.
+pub fn text(found: &[Calibrated]) -> String {
+    let mut lines = vec!["written to the manifest:".to_owned()];
+    for verify in ["strict", "balanced", "off"] {
+        for target in TARGETS {
+            let one = found.iter().find(|one| one.verify == verify && one.target == target);
+            let threshold = match one {
+                Some(one) => format!("threshold {}, right {} %", one.threshold, percent(one.right)),
+                None => "no threshold of the sweep is high enough".to_owned(),
+            };
+            lines.push(format!("  {verify:<9} at most {:.1} % wrong: {threshold}", target * 100.0));
+        }
+    }
+    lines.join("\n")
 }
 
 /// Puts `found` into the model's entry of the manifest's text, in place of what stood there.

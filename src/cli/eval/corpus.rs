@@ -58,12 +58,12 @@ impl Corpus {
         let timed = self.texts.len().min(TIMED);
         for text in &self.texts[..timed] {
             let begun = Instant::now();
-            let answer = semantic.embed(text).await;
+            let answer = semantic.embed(text.clone()).await;
             embedded.latency.add(begun.elapsed());
             self.vectors.push(embedded.count(answer));
             progress.add(1);
         }
-        let rest = self.texts[timed..].iter().map(|text| semantic.embed(text));
+        let rest = self.texts[timed..].iter().map(|text| semantic.embed(text.clone()));
         let mut answers = stream::iter(rest).buffered(WAITING);
         while let Some(answer) = answers.next().await {
             self.vectors.push(embedded.count(answer));

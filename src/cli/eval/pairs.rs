@@ -2,6 +2,7 @@
 
 use super::corpus::Corpus;
 use super::input::Pair;
+use super::latency::Samples;
 use super::replay::Setting;
 use super::report::{PairScore, WrongHit, rounded, share, worst};
 use super::stream::WORST;
@@ -11,6 +12,8 @@ use crate::config::Strictness;
 use crate::semantic::choose::{Choice, choose, reaches};
 use crate::semantic::flat::dot;
 use crate::semantic::index::Neighbour;
+use crate::semantic::verify::Reading;
+use tokio::time::Instant;
 
 /// A pair whose texts are in the corpus.
 pub struct Couple {
@@ -78,6 +81,20 @@ pub fn score(couples: &[Couple], judged: &Judged, threshold: f32) -> PairScore {
         passed_same: share(served_same, served_same + refused_same),
         refused_different: share(refused_different, served_different + refused_different),
     }
+}
+
+/// What one verification takes: reading a question and judging its neighbour, whose reading is kept.
+pub fn latency(couples: &[Couple], corpus: &Corpus, setting: Setting) -> Samples {
+    let mut samples = Samples::default();
+    for couple in couples.iter().filter(|couple| couple.candidate(setting.threshold)) {
+        let (Ok((a, b)), Some(score)) = (couple.questions, couple.cosine) else { continue };
+        let neighbour = [Neighbour { key: ExactKey([0; 32]), score, question: corpus.texts[a as usize].clone() }];
+        let begun = Instant::now();
+        let asked = Reading::of(&corpus.texts[b as usize]);
+        std::hint::black_box(choose(&asked, &neighbour, setting, |_| Some(&corpus.readings[a as usize])));
+        samples.add(begun.elapsed());
+    }
+    samples
 }
 
 /// The cosine's own area under the curve.

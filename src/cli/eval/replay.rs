@@ -10,7 +10,7 @@ use crate::semantic::embedder::Vector;
 use crate::semantic::flat::dot;
 use crate::semantic::index::{Index, Neighbour};
 use crate::semantic::verify::Reading;
-use std::borrow::Cow;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 pub type Setting = Bar;
@@ -39,7 +39,7 @@ pub fn replay(asked: &Asked, shelf: &mut impl Shelf, setting: impl Fn(&Item) -> 
     let mut outcomes = Vec::with_capacity(asked.order.len());
     for (row, item) in asked.order.iter().enumerate() {
         let at = *item as usize;
-        let near = || shelf.find(*item, setting(&asked.items[at]));
+        let mut near = || shelf.find(*item, setting(&asked.items[at]));
         let outcome = match stored_by[at] {
             Some(from) => Outcome::Exact { from },
             None => match near().and_then(|(other, score)| Some((stored_by[other as usize]?, score))) {
@@ -122,10 +122,7 @@ impl Shelf for Listed<'_> {
         };
         let neighbours: Vec<Neighbour> =
             self.nearest(item, setting.threshold).into_iter().filter_map(neighbour).collect();
-        let reading = |near: &Neighbour| {
-            let other = *self.asked.by_key.get(&near.key)?;
-            Some(&self.corpus.readings[items[other as usize].question.ok()? as usize])
-        };
+        let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
         match choose(&self.corpus.readings[question as usize], &neighbours, setting, reading) {
             Choice::Serve { key, score } => Some((*self.asked.by_key.get(&key)?, score)),
             Choice::Refuse { .. } => None,
@@ -138,6 +135,11 @@ impl Shelf for Listed<'_> {
             self.stored.push(item);
         }
     }
+}
+
+fn reading_of<'a>(asked: &Asked, corpus: &'a Corpus, near: &Neighbour) -> Option<&'a Reading> {
+    let item = *asked.by_key.get(&near.key)?;
+    Some(&corpus.readings[asked.items[item as usize].question.ok()? as usize])
 }
 
 /// A shelf over the index that serves, with a graph where there are many; it takes the time.
@@ -155,7 +157,7 @@ impl<'a> Indexed<'a> {
         Indexed { asked, corpus, index, search: Samples::default(), verify: Samples::default() }
     }
 
-    fn vector(&self, item: u32) -> Option<(&'a Vector, &'a std::sync::Arc<str>)> {
+    fn vector(&self, item: u32) -> Option<(&'a Vector, &'a Arc<str>)> {
         let question = self.asked.items[item as usize].question.ok()?;
         Some((vector_of(self.asked, self.corpus, item)?, &self.corpus.texts[question as usize]))
     }
@@ -168,7 +170,7 @@ impl Shelf for Indexed<'_> {
         let neighbours = self.index.nearest(&self.asked.items[item as usize].partition, vector, TRIED + 1, LEAST);
         self.search.add(begun.elapsed());
         let begun = Instant::now();
-        let reading = |near: &Neighbour| Some(Cow::<Reading>::Owned(Reading::of(&near.question)));
+        let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
         let choice = choose(&Reading::of(text), &neighbours, setting, reading);
         if neighbours.first().is_some_and(|near| near.score >= setting.threshold) {
             self.verify.add(begun.elapsed());
