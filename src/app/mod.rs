@@ -15,6 +15,8 @@ use arc_swap::ArcSwap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -147,10 +149,10 @@ fn load_model(gateway: &Arc<Gateway>, tasks: &Tasks) -> watch::Receiver<Meaning>
     let semantic = config.config.semantic.clone();
     let cache = gateway.cache.clone();
     tasks.spawn(async move {
-        let loaded = tokio::task::spawn_blocking(move || Semantic::load(&semantic)).await;
+        let loaded = tokio::task::spawn_blocking(move || Semantic::load_with(&semantic, semantic.runtime.as_deref())).await;
         let said = match loaded {
             Ok(Ok(loaded)) => {
-                tracing::info!(model = loaded.model_name(), threshold = loaded.threshold(), "model loaded");
+                tracing::info!(model = loaded.model_name(), "model loaded");
                 cache.set_semantic(Arc::new(loaded));
                 Meaning::Ready
             }
@@ -177,13 +179,13 @@ fn snapshot(gateway: &Gateway) -> Snapshot {
         ..Snapshot::default()
     };
     if let Some(semantic) = gateway.cache.semantic() {
-        let pool = semantic.counters();
-        now.indexed_entries = semantic.len() as u64;
-        now.partitions = semantic.partitions() as u64;
-        now.embeddings = pool.embedded;
-        now.embeddings_shed = pool.shed;
-        now.embedding_time = pool.time;
-        now.embedding_queue = pool.queue;
+        let (pool, count) = (semantic.metrics(), |number: &AtomicU64| number.load(Ordering::Relaxed));
+        now.indexed_entries = semantic.index().len() as u64;
+        now.partitions = semantic.index().partitions() as u64;
+        now.embeddings = count(&pool.embedded);
+        now.embeddings_shed = count(&pool.shed);
+        now.embedding_time = Duration::from_micros(count(&pool.busy_micros));
+        now.embedding_queue = pool.queued.load(Ordering::Relaxed) as u64;
     }
     now
 }

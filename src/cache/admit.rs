@@ -41,15 +41,15 @@ impl Cache {
         if !terms.keep_truncated && tape.outline.finish.iter().any(cut) {
             return Admitted::Truncated;
         }
-        let question = canon.question.ok().map(|question| question.0.into_boxed_str());
+        let question = canon.question.ok().map(|question| Arc::from(question.0));
         let content = Content::Answer(tape);
         Admitted::Kept(self.keep(canon.exact, canon.partition, question, terms, content))
     }
 
     /// Makes a kept entry findable by meaning. One that has left L1 in the meantime stays away.
     pub fn index(&self, entry: &Entry, vector: Vector) {
-        let Some(semantic) = self.semantic() else { return };
-        semantic.insert(entry.partition, entry.key, vector);
+        let (Some(semantic), Some(question)) = (self.semantic(), &entry.question) else { return };
+        semantic.insert(entry.partition, entry.key, &vector, question.clone());
         if !self.store.has(&entry.key) {
             semantic.remove(&entry.partition, &entry.key);
         }
@@ -66,13 +66,13 @@ impl Cache {
         &self,
         key: ExactKey,
         partition: Partition,
-        question: Option<Box<str>>,
+        question: Option<Arc<str>>,
         terms: Terms,
         content: Content,
     ) -> Arc<Entry> {
         let stored = self.clock.now();
         let extra = match (&question, self.semantic()) {
-            (Some(_), Some(semantic)) => semantic.bytes_per_entry(),
+            (Some(_), Some(semantic)) => semantic.index().bytes_for(&partition),
             _ => 0,
         };
         let Terms { model, tags, ttl, keep_truncated: _ } = terms;

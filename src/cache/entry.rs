@@ -17,7 +17,7 @@ pub struct Entry {
     /// The model that was asked for.
     pub model: Box<str>,
     /// What is compared by meaning; `None` for an exact-only request.
-    pub question: Option<Box<str>>,
+    pub question: Option<Arc<str>>,
     /// From `x-reprise-tags`.
     pub tags: Vec<(Box<str>, Box<str>)>,
     pub stored: Millis,

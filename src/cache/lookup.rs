@@ -90,10 +90,10 @@ impl Cache {
         if let Err(bypass) = semantic.suits(&question.0) {
             return Looked::Miss { why: or_else(why, Missed::ExactOnly(bypass)), vector: None };
         }
-        if !semantic.knows(&canon.partition) {
+        if !semantic.index().knows(&canon.partition) {
             return Looked::Miss { why, vector: None };
         }
-        let vector = match semantic.embed(&question.0).await {
+        let vector = match semantic.embed(question.0.as_str()).await {
             Ok(vector) => vector,
             Err(_) => return Looked::Miss { why: or_else(why, Missed::EmbedderShed), vector: None },
         };
@@ -124,7 +124,7 @@ impl Cache {
         vector: &Vector,
     ) -> Result<Found, Missed> {
         let partition = &lookup.canon.partition;
-        let threshold = lookup.threshold.unwrap_or_else(|| semantic.threshold());
+        let threshold = lookup.threshold.unwrap_or_else(|| semantic.threshold(lookup.verify));
         let neighbours = semantic.nearest(partition, vector, TRIED, 0.0);
         let mut first = None;
         for neighbour in neighbours {
@@ -137,8 +137,9 @@ impl Cache {
                 semantic.remove(partition, &neighbour.key);
                 continue;
             };
-            let stored = entry.question.as_deref().unwrap_or_default();
-            let refusal = match verify::judge(&question.0, stored, neighbour.score, lookup.verify) {
+            let judgement =
+                verify::judge(&question.0, &neighbour.question, neighbour.score, threshold, lookup.verify);
+            let refusal = match judgement {
                 verify::Judgement::Different(rule) => Missed::Refused(rule),
                 verify::Judgement::Same => match self.serves(&entry, lookup.demand) {
                     Served::Yes(playback) => {

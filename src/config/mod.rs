@@ -196,19 +196,14 @@ impl Config {
     /// Whether any request may be compared by meaning: without one, no model need be loaded.
     pub fn wants_semantic(&self) -> bool {
         let policies = self.routes.iter().map(|route| &route.policy).chain([&self.policy]);
-        policies.into_iter().any(|policy| {
-            policy.mode == CacheMode::Semantic && policy.semantic.mode != SemanticMode::Off
-        })
+        policies
+            .into_iter()
+            .any(|policy| policy.mode == CacheMode::Semantic && policy.semantic.mode != SemanticMode::Off)
     }
 }
 
 impl RouteMatch {
-    fn matches<'h>(
-        &self,
-        path: &str,
-        model: Option<&str>,
-        header: impl Fn(&str) -> Option<&'h str>,
-    ) -> bool {
+    fn matches<'h>(&self, path: &str, model: Option<&str>, header: impl Fn(&str) -> Option<&'h str>) -> bool {
         let path_fits = self.path.as_deref().is_none_or(|pattern| fits(pattern, path));
         let model_fits =
             self.model.as_deref().is_none_or(|pattern| model.is_some_and(|model| fits(pattern, model)));
@@ -309,13 +304,14 @@ impl Default for Log {
     }
 }
 
-/// `cache.key_headers` by default, sorted: by these, providers (OpenAI, Anthropic) tell organisations,
-/// projects, versions and beta features apart, and gateways (LiteLLM, Portkey, Helicone, Cloudflare AI
-/// Gateway, OpenRouter, Kong, Bifrost) choose model, provider, prompt or guardrails.
+/// `cache.key_headers` by default, sorted. By these, providers (OpenAI, Anthropic) tell organisations,
+/// projects, versions and beta features apart, and gateways (LiteLLM, Portkey, Helicone) choose provider,
+/// model, prompt or guardrails. Portkey's metadata is among them because its conditional routing reads
+/// it. Left out: Cloudflare's `cf-aig-*` and OpenRouter's `http-referer` and `x-title`, which name caching,
+/// retries and the caller but no answer; and every credential, which is part of the scope.
 pub const KEY_HEADERS: &[&str] = &[
     "anthropic-beta",
     "anthropic-version",
-    "cf-aig-custom-provider",
     "helicone-fallbacks",
     "helicone-llm-security-advanced",
     "helicone-llm-security-enabled",
@@ -325,12 +321,10 @@ pub const KEY_HEADERS: &[&str] = &[
     "helicone-prompt-id",
     "helicone-target-provider",
     "helicone-target-url",
+    "helicone-token-limit-exception-handler",
     "openai-beta",
     "openai-organization",
     "openai-project",
-    "x-bf-vk",
-    "x-goog-user-project",
-    "x-litellm-enable-message-redaction",
     "x-litellm-tags",
     "x-portkey-aws-region",
     "x-portkey-azure-api-version",
@@ -338,6 +332,7 @@ pub const KEY_HEADERS: &[&str] = &[
     "x-portkey-azure-resource-name",
     "x-portkey-config",
     "x-portkey-custom-host",
+    "x-portkey-metadata",
     "x-portkey-provider",
     "x-portkey-strict-open-ai-compliance",
     "x-portkey-vertex-project-id",

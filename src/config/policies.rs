@@ -24,7 +24,7 @@ pub(super) fn read(cache: &mut Section<'_>, semantic: &mut Section<'_>, base: &P
     let base = base.clone();
     Policy {
         mode: cache.get("mode", |given| values::one_of(given, CACHE_MODES)).unwrap_or(base.mode),
-        scope: cache.get("scope", |given| values::one_of(given, SCOPES)).unwrap_or(base.scope),
+        scope: cache.get("scope", scope).unwrap_or(base.scope),
         ttl: cache.get("ttl", |given| values::duration(given, MS..=YEAR)).unwrap_or(base.ttl),
         keep_truncated: cache.get("keep_truncated", values::boolean).unwrap_or(base.keep_truncated),
         headers: cache.get("headers", values::boolean).unwrap_or(base.headers),
@@ -36,7 +36,8 @@ fn read_semantic(section: &mut Section<'_>, base: SemanticPolicy) -> SemanticPol
     let mode = section.get("mode", semantic_mode);
     let threshold = section.get("threshold", |given| values::number(given, "a similarity", 0.0..=1.0));
     let verify = section.get("verify", |given| values::one_of(given, STRICTNESSES));
-    let max_temperature = section.get("max_temperature", |given| values::number(given, "a temperature", 0.0..=2.0));
+    let max_temperature =
+        section.get("max_temperature", |given| values::number(given, "a temperature", 0.0..=2.0));
     let max_turns = section.get("max_turns", |given| values::count(given, 1..=1_000));
     let tools = section.get("tools", values::boolean);
     let max_chars = section.get("max_chars", |given| values::count(given, 1..=100_000));
@@ -53,6 +54,14 @@ fn read_semantic(section: &mut Section<'_>, base: SemanticPolicy) -> SemanticPol
     }
 }
 
+fn scope(given: Given<'_>) -> Result<ScopeBy, String> {
+    let scope = values::one_of(given, SCOPES)?;
+    match unserved::reason("cache", "scope = team") {
+        Some(reason) if scope == ScopeBy::Team => Err(reason.to_owned()),
+        _ => Ok(scope),
+    }
+}
+
 fn semantic_mode(given: Given<'_>) -> Result<SemanticMode, String> {
     let mode = values::one_of(given, SEMANTIC_MODES)?;
     match unserved::reason("semantic", "mode = observe") {
@@ -66,7 +75,8 @@ pub(super) fn read_routes(report: &Report<'_>, items: &[Item<'_>], base: &Policy
     let mut routes: Vec<Route> = Vec::with_capacity(items.len());
     let mut lines = Vec::with_capacity(items.len());
     for item in items {
-        let mut section = Section::new(report, "route", "route".to_owned(), Some(item.table), item.place.clone());
+        let mut section =
+            Section::new(report, "route", "route".to_owned(), Some(item.table), item.place.clone());
         let given = section.get("name", values::text);
         if !section.has("name") {
             report.problem(section.own(), "has no `name`; give it one, for instance name = \"faq\"");
@@ -80,12 +90,18 @@ pub(super) fn read_routes(report: &Report<'_>, items: &[Item<'_>], base: &Policy
 
         let name = given.clone().unwrap_or_default();
         if given.is_some() && routes.iter().any(|route| route.name == name) {
-            report.problem(&section.at("name"), format!("another route is named \"{name}\"; give each its own `name`"));
+            report.problem(
+                &section.at("name"),
+                format!("another route is named \"{name}\"; give each its own `name`"),
+            );
         }
         if let Some(matches) = matches {
             let shadow = routes.iter().position(|earlier| earlier.matches.covers(&matches));
             if let Some(earlier) = shadow {
-                let message = format!("is never reached: the route in line {} matches first; put this one before it", lines[earlier]);
+                let message = format!(
+                    "is never reached: the route in line {} matches first; put this one before it",
+                    lines[earlier]
+                );
                 report.problem(section.own(), message);
             }
             lines.push(report.line_of(section.own()).unwrap_or_default());
@@ -101,7 +117,11 @@ fn read_match(report: &Report<'_>, route: &mut Section<'_>) -> Option<RouteMatch
     let mut section = route.table("match", "route.match");
     let path = section.get("path", |given| {
         let path = values::pattern(given)?;
-        if path.starts_with('/') || path == "*" { Ok(path) } else { Err(format!("\"{path}\" never matches; a path begins with /")) }
+        if path.starts_with('/') || path == "*" {
+            Ok(path)
+        } else {
+            Err(format!("\"{path}\" never matches; a path begins with /"))
+        }
     });
     let model = section.get("model", values::pattern);
     let header = section.has("header").then(|| {
@@ -109,7 +129,8 @@ fn read_match(report: &Report<'_>, route: &mut Section<'_>) -> Option<RouteMatch
         let name = header.get("name", values::header_name);
         let value = header.get("value", values::header_value);
         if !(header.has("name") && header.has("value")) {
-            report.problem(header.own(), "needs both, for instance { name = \"x-team\", value = \"support\" }");
+            report
+                .problem(header.own(), "needs both, for instance { name = \"x-team\", value = \"support\" }");
         }
         header.finish();
         name.zip(value)

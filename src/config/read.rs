@@ -136,7 +136,10 @@ impl<'a> Root<'a> {
     }
 
     /// The variables of one section; whoever takes them reads or refuses each.
-    pub fn variables(&mut self, name: &'static str) -> std::collections::BTreeMap<String, super::reader::Variable> {
+    pub fn variables(
+        &mut self,
+        name: &'static str,
+    ) -> std::collections::BTreeMap<String, super::reader::Variable> {
         self.report.knows("", name);
         self.taken.insert(name);
         self.overrides.sections.remove(name).unwrap_or_default()
@@ -238,7 +241,8 @@ fn read_cache(report: &Report<'_>, section: &mut Section<'_>) -> Cache {
     let max_entry = max_entry.unwrap_or(base.max_entry as u64);
     if max_entry > memory {
         let at = section.at(if section.has("max_entry") { "max_entry" } else { "memory" });
-        let [entry, all] = [max_entry, memory].map(|bytes| bytesize::ByteSize::b(bytes).display().iec().to_string());
+        let [entry, all] =
+            [max_entry, memory].map(|bytes| bytesize::ByteSize::b(bytes).display().iec().to_string());
         report.problem(&at, format!("one entry of up to {entry} does not fit into {all}; lower cache.max_entry or raise cache.memory"));
     }
     let key_headers = section.get("key_headers", values::header_names);
@@ -281,7 +285,9 @@ fn read_runtime(report: &Report<'_>, section: &mut Section<'_>, source: &Source)
     }
     let path = source.variable(NAME).filter(|path| !path.is_empty())?;
     let found = library(super::reader::Given::Variable(&path));
-    found.map_err(|message| report.problem(&At { place: Place::Elsewhere, key: NAME.to_owned() }, message)).ok()
+    found
+        .map_err(|message| report.problem(&At { place: Place::Elsewhere, key: NAME.to_owned() }, message))
+        .ok()
 }
 
 /// `models` in the working directory if it is there; else the one beside an ancestor of the
@@ -301,9 +307,15 @@ fn read_log(section: &mut Section<'_>) -> Log {
     let base = Log::default();
     let filter = section.get("filter", |given| {
         let text = values::text(given)?;
-        let parsed = tracing_subscriber::EnvFilter::builder().parse(&text);
-        let remedy = "write for instance \"info\" or \"warn,reprise=debug\"";
-        parsed.map(|_| text).map_err(|wrong| format!("is not a log filter ({wrong}); {remedy}"))
+        match tracing_subscriber::EnvFilter::builder().parse(&text) {
+            Ok(_) => Ok(text),
+            Err(_) => {
+                Err("is not a log filter; write for instance \"info\" or \"warn,reprise=debug\"".to_owned())
+            }
+        }
     });
-    Log { filter: filter.unwrap_or(base.filter), json: section.get("json", values::boolean).unwrap_or(base.json) }
+    Log {
+        filter: filter.unwrap_or(base.filter),
+        json: section.get("json", values::boolean).unwrap_or(base.json),
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::problem::Problem;
 use super::unserved;
+use super::values::closest;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -55,12 +56,7 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub fn new(text: &'a str) -> Report<'a> {
-        Report {
-            text,
-            problems: RefCell::default(),
-            asked: RefCell::default(),
-            unasked: RefCell::default(),
-        }
+        Report { text, problems: RefCell::default(), asked: RefCell::default(), unasked: RefCell::default() }
     }
 
     pub fn problem(&self, at: &At, message: impl Into<String>) {
@@ -108,18 +104,20 @@ impl<'a> Report<'a> {
 
 /// What to say about a key that does not exist: the one that was meant here, or where it belongs.
 fn unknown(asked: &BTreeSet<(&'static str, &'static str)>, section: &'static str, key: &str) -> String {
+    let noun = if section.is_empty() { "section" } else { "key" };
     let here = || asked.iter().filter(|(of, _)| *of == section).map(|(_, key)| *key);
-    let elsewhere = asked.iter().find(|(of, known)| *of != section && !of.is_empty() && *known == key);
-    if let Some((owner, _)) = elsewhere {
-        return format!("unknown key here; it belongs into [{owner}]");
+    let others = || asked.iter().filter(|(of, _)| *of != section && !of.is_empty());
+    if let Some((owner, _)) = others().find(|(_, known)| *known == key) {
+        return format!("unknown {noun} here; it belongs into [{owner}]");
     }
-    let near = here().map(|known| (strsim::damerau_levenshtein(known, &key.to_lowercase()), known)).min();
-    match near {
-        Some((distance, known)) if distance <= 1 + known.len() / 4 => {
-            format!("unknown key; did you mean `{known}`?")
-        }
-        _ => format!("unknown key; known here are {}", here().collect::<Vec<_>>().join(", ")),
+    if let Some(known) = closest(key, here()) {
+        return format!("unknown {noun}; did you mean `{known}`?");
     }
+    let meant = closest(key, others().map(|(_, known)| *known));
+    if let Some((owner, known)) = others().find(|(_, known)| Some(*known) == meant) {
+        return format!("unknown {noun} here; did you mean `{known}` in [{owner}]?");
+    }
+    format!("unknown {noun}; known here are {}", here().collect::<Vec<_>>().join(", "))
 }
 
 /// One table of the file, with the environment variables that override it.
@@ -271,7 +269,8 @@ pub fn as_tables<'a>(
             DeValue::Table(table) => tables.push((item.span(), table)),
             other => {
                 let here = At { place: Place::Span(item.span()), key: at.key.clone() };
-                report.problem(&here, format!("expected a table, found {}; write [[{}]]", word(other), at.key));
+                report
+                    .problem(&here, format!("expected a table, found {}; write [[{}]]", word(other), at.key));
             }
         }
     }

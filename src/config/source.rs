@@ -63,7 +63,11 @@ impl Source {
             let variable = Variable { name: name.clone(), value: value.clone() };
             match path.to_lowercase().split_once("__") {
                 Some((section, key)) if !section.is_empty() && !key.is_empty() && !key.contains("__") => {
-                    overrides.sections.entry(section.to_owned()).or_default().insert(key.to_owned(), variable);
+                    overrides
+                        .sections
+                        .entry(section.to_owned())
+                        .or_default()
+                        .insert(key.to_owned(), variable);
                 }
                 _ => overrides.misshapen.push(variable.name),
             }

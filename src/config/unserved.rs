@@ -10,7 +10,16 @@ const UNSERVED: &[(&str, &str, &str)] = &[
     ("semantic", "max_wrong_rate", "not served in this version; set `threshold` and `verify` instead"),
     ("route.semantic", "max_wrong_rate", "not served in this version; set `threshold` and `verify` instead"),
     ("route.match", "key", "virtual keys are not served in this version; match by `header` instead"),
-    ("semantic", "mode = observe", "\"observe\" is not served in this version; expected \"serve\" or \"off\""),
+    (
+        "cache",
+        "scope = team",
+        "\"team\" comes with virtual keys, not served in this version; expected \"key\" or \"global\"",
+    ),
+    (
+        "semantic",
+        "mode = observe",
+        "\"observe\" is not served in this version; expected \"serve\" or \"off\"",
+    ),
 ];
 
 /// Why this version refuses a name that the contract knows; `None` where it does not.

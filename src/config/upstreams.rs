@@ -36,7 +36,10 @@ pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>, source: &Source) ->
         let Some(upstream) = read_one(report, section, source) else { continue };
         if let Some(line) = seen.insert(upstream.name.clone(), report.line_of(&at)) {
             let first = line.map(|line| format!(" in line {line}")).unwrap_or_default();
-            report.problem(&at, format!("another upstream is named \"{}\"{first}; give each its own `name`", upstream.name));
+            report.problem(
+                &at,
+                format!("another upstream is named \"{}\"{first}; give each its own `name`", upstream.name),
+            );
         }
         upstreams.push(upstream);
     }

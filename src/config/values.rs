@@ -84,7 +84,8 @@ pub fn one_of<T: Copy>(given: Given<'_>, words: &[(&str, T)]) -> Read<T> {
     })
 }
 
-fn closest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+/// The word that `text` was probably meant to be: one slip, or one more for each four letters.
+pub fn closest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let near = words.map(|word| (strsim::damerau_levenshtein(word, &text.to_lowercase()), word)).min();
     near.filter(|(distance, word)| *distance <= 1 + word.len() / 4).map(|(_, word)| word)
 }
@@ -98,7 +99,9 @@ pub fn duration(given: Given<'_>, range: RangeInclusive<Duration>) -> Read<Durat
         Given::File(DeValue::Integer(number)) => return Err(without_unit(&number.to_string())),
         Given::File(DeValue::Float(number)) => return Err(without_unit(&number.to_string())),
         Given::File(DeValue::String(_)) | Given::Variable(_) => text(given)?,
-        Given::File(other) => return Err(format!("expected a duration, {UNIT_REMEDY}, found {}", word(other))),
+        Given::File(other) => {
+            return Err(format!("expected a duration, {UNIT_REMEDY}, found {}", word(other)));
+        }
     };
     if text.parse::<f64>().is_ok() {
         return Err(without_unit(&text));
@@ -121,10 +124,14 @@ pub fn size(given: Given<'_>, range: RangeInclusive<u64>) -> Read<u64> {
     let text = match given {
         Given::File(DeValue::Integer(number)) => number.to_string(),
         Given::File(DeValue::String(_)) | Given::Variable(_) => text(given)?,
-        Given::File(other) => return Err(format!("expected a size such as \"256MiB\", found {}", word(other))),
+        Given::File(other) => {
+            return Err(format!("expected a size such as \"256MiB\", found {}", word(other)));
+        }
     };
     if text.parse::<f64>().is_ok() {
-        return Err(format!("{text} has no unit; write \"{text}B\" for bytes or \"{text}MiB\" for mebibytes"));
+        return Err(format!(
+            "{text} has no unit; write \"{text}B\" for bytes or \"{text}MiB\" for mebibytes"
+        ));
     }
     let size: ByteSize = text.parse().map_err(|_| {
         format!("\"{text}\" is not a size; write for instance \"64KiB\", \"256MiB\" or \"2GiB\"")
@@ -141,7 +148,8 @@ pub fn address(given: Given<'_>) -> Read<SocketAddr> {
     text.parse().map_err(|_| {
         let host = text.rsplit_once(':').map_or(text.as_str(), |(host, _)| host);
         if host.eq_ignore_ascii_case("localhost") {
-            return "\"localhost\" is a name; write its address, \"127.0.0.1:PORT\" or \"[::1]:PORT\"".to_owned();
+            return "\"localhost\" is a name; write its address, \"127.0.0.1:PORT\" or \"[::1]:PORT\""
+                .to_owned();
         }
         if text.parse::<std::net::IpAddr>().is_ok() {
             return format!("\"{text}\" has no port; write for instance \"127.0.0.1:8080\"");
@@ -162,7 +170,9 @@ pub fn upstream_url(given: Given<'_>) -> Read<(String, String)> {
         return Err(format!("has the scheme {}; expected http or https", url.scheme()));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a credential; take it out and set `key` to \"env:NAME\" or \"file:PATH\"".to_owned());
+        return Err(
+            "holds a credential; take it out and set `key` to \"env:NAME\" or \"file:PATH\"".to_owned()
+        );
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("has a query or a fragment; keep only scheme, host, port and path".to_owned());
@@ -187,7 +197,9 @@ pub fn secret(given: Given<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Re
     let text = text(given)?;
     let (found, whence) = if let Some(name) = text.strip_prefix("env:") {
         if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return Err("what follows env: is not a variable's name; write for instance \"env:API_KEY\"".to_owned());
+            return Err(
+                "what follows env: is not a variable's name; write for instance \"env:API_KEY\"".to_owned()
+            );
         }
         let missing = || format!("the variable {name} is not set; set it, or name another");
         (variable(name).ok_or_else(missing)?, format!("the variable {name}"))
@@ -253,7 +265,20 @@ pub fn header_names(given: Given<'_>) -> Read<Vec<String>> {
     Ok(names)
 }
 
-const CREDENTIALS: &[&str] = &["api-key", "authorization", "cookie", "proxy-authorization", "x-api-key"];
+/// Headers that carry a credential, for a provider or for the gateways that stand before one.
+const CREDENTIALS: &[&str] = &[
+    "api-key",
+    "authorization",
+    "cf-aig-authorization",
+    "cookie",
+    "helicone-auth",
+    "proxy-authorization",
+    "x-api-key",
+    "x-bf-vk",
+    "x-goog-api-key",
+    "x-litellm-api-key",
+    "x-portkey-api-key",
+];
 
 pub fn header_name(given: Given<'_>) -> Read<String> {
     let text = text(given)?;

@@ -236,7 +236,7 @@ impl Gateway {
         semantic.suits(&question).ok()?;
         let (done, coming) = oneshot::channel();
         self.tasks.spawn(async move {
-            if let Ok(vector) = semantic.embed_patiently(&question).await {
+            if let Ok(vector) = semantic.embed_patiently(question).await {
                 let _ = done.send(vector);
             }
         });

@@ -12,6 +12,7 @@ use crate::canon::Bypass;
 use crate::config;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why comparison by meaning cannot begin. Each message ends in a remedy.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum LoadError {
     #[error("no thread for the embedder: {0}; lower semantic.threads")]
     Thread(std::io::Error),
 }
+
+/// How long an answer that is being stored waits for its question's embedding.
+const PATIENT: Duration = Duration::from_secs(10);
 
 /// One model with its threads and its index. Every method but `load` is quick or async; whatever fails
 /// here is a miss for the request.
@@ -85,6 +89,11 @@ impl Semantic {
 
     pub async fn embed(&self, question: impl Into<Arc<str>>) -> Result<Vector, EmbedError> {
         self.pool.embed(question).await
+    }
+
+    /// As `embed`, with more patience: for what is stored, not for who waits.
+    pub async fn embed_patiently(&self, question: impl Into<Arc<str>>) -> Result<Vector, EmbedError> {
+        self.pool.embed_within(question, PATIENT).await
     }
 
     /// See [`Index::nearest`].

@@ -75,4 +75,4 @@ impl Graph {
 
 /// Bytes per point beside its row: links (one allocation each), sixteen lists, reference counts.
 /// Measured as growth of resident memory over 100,000 points.
-const POINT_OVERHEAD: usize = 3_000;
+pub const POINT_OVERHEAD: usize = 3_000;

@@ -1,6 +1,7 @@
 //! All partitions: the one place where near questions are looked for.
 
 use super::embedder::Vector;
+use super::hnsw::POINT_OVERHEAD;
 use super::partition::Entries;
 use crate::base::digest::{ExactKey, Partition};
 use ahash::{HashMap, HashMapExt};
@@ -27,6 +28,8 @@ pub enum Inserted {
 }
 
 const SHARDS: usize = 64;
+/// Keys, ids and their places in the tables.
+const ROW_OVERHEAD: usize = 250;
 
 /// The vectors of one model, by partition. A search never leaves its partition and sees every insert
 /// that returned before it began. Small partitions are searched exactly; from `hnsw_from` entries on,
@@ -105,6 +108,18 @@ impl Index {
             Some(entries) if query.len() == self.dim => entries.nearest(query, k, min_score),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether a partition has entries.
+    pub fn knows(&self, partition: &Partition) -> bool {
+        self.shard(partition).read().contains_key(partition)
+    }
+
+    /// Bytes that one more entry of this partition will take, less its question; in a graph also its links.
+    pub fn bytes_for(&self, partition: &Partition) -> usize {
+        let entries = self.entries(partition).map_or(0, |entries| entries.len());
+        let links = if entries >= self.hnsw_from { POINT_OVERHEAD } else { 0 };
+        self.dim * size_of::<f32>() + ROW_OVERHEAD + links
     }
 
     /// Entries of all partitions. Linear in the partitions.

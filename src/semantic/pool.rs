@@ -41,7 +41,6 @@ pub struct PoolMetrics {
 /// away costs no pass; a panic in the model fails the texts of that pass and nothing else.
 pub struct Pool {
     shared: Arc<Shared>,
-    patience: Duration,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
@@ -57,7 +56,7 @@ struct Shared {
 
 struct Job {
     text: Arc<str>,
-    since: Instant,
+    until: Instant,
     reply: oneshot::Sender<Result<Vector, EmbedError>>,
 }
 
@@ -77,7 +76,7 @@ impl Pool {
             memo: Cache::builder().max_capacity(MEMO).build_with_hasher(ahash::RandomState::new()),
             metrics: PoolMetrics::default(),
         });
-        let mut pool = Pool { shared, patience, threads: Vec::new() };
+        let mut pool = Pool { shared, threads: Vec::new() };
         for (at, embedder) in embedders.into_iter().enumerate() {
             let shared = Arc::clone(&pool.shared);
             let thread = std::thread::Builder::new().name(format!("reprise-embed-{at}"));
@@ -89,6 +88,15 @@ impl Pool {
 
     /// The vector of `text`, from the memo or by a pass. Waits at most `patience`.
     pub async fn embed(&self, text: impl Into<Arc<str>>) -> Result<Vector, EmbedError> {
+        self.embed_within(text, self.shared.patience).await
+    }
+
+    /// As `embed`, for a caller whom nobody waits for.
+    pub async fn embed_within(
+        &self,
+        text: impl Into<Arc<str>>,
+        patience: Duration,
+    ) -> Result<Vector, EmbedError> {
         let text = text.into();
         let metrics = &self.shared.metrics;
         if let Some(vector) = self.shared.memo.get(blake3::hash(text.as_bytes()).as_bytes()) {
@@ -96,11 +104,11 @@ impl Pool {
             return Ok(vector);
         }
         let (reply, answer) = oneshot::channel();
-        if !self.shared.enqueue(Job { text, since: Instant::now(), reply }) {
+        if !self.shared.enqueue(Job { text, until: Instant::now() + patience, reply }) {
             metrics.shed.fetch_add(1, Ordering::Relaxed);
             return Err(EmbedError::Shed);
         }
-        match tokio::time::timeout(self.patience, answer).await {
+        match tokio::time::timeout(patience, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(EmbedError::Model("the embedder has stopped".to_owned())),
             Err(_) => {
@@ -156,7 +164,7 @@ impl Shared {
             while batch.len() < most.max(1) {
                 match waiting.pop_front() {
                     Some(job) if job.reply.is_closed() => {}
-                    Some(job) if job.since.elapsed() > self.patience => {
+                    Some(job) if Instant::now() > job.until => {
                         // The caller's own timer counts it.
                         let _ = job.reply.send(Err(EmbedError::Shed));
                     }

@@ -1,0 +1,95 @@
+//! Routes: which decides, what it inherits, and which never could.
+
+use super::{problems, read};
+use reprise::config::{CacheMode, Flags, ScopeBy, Strictness};
+use std::time::Duration;
+
+const ROUTES: &str = r#"
+[cache]
+ttl = "10m"
+[semantic]
+threshold = 0.9
+
+[[route]]
+name = "faq"
+match = { path = "/v1/chat/*", header = { name = "X-Feature", value = "faq" } }
+cache = { scope = "global" }
+
+[[route]]
+name = "mini"
+match = { model = "gpt-4o-mini*" }
+cache = { ttl = "1d" }
+semantic = { threshold = 0.8, verify = "balanced" }
+
+[[route]]
+name = "rest"
+match.path = "/v1/embeddings"
+cache.mode = "exact"
+"#;
+
+#[test]
+fn the_first_route_that_matches_decides_and_inherits_the_rest() {
+    let config = read(ROUTES).unwrap();
+    let faq = |name: &str| (name == "x-feature").then_some("faq");
+    let none = |_: &str| None;
+    let chat = "/v1/chat/completions";
+
+    let policy = config.policy_for(chat, Some("gpt-4o-mini"), faq);
+    assert_eq!((policy.scope, policy.ttl), (ScopeBy::Global, Duration::from_secs(600)));
+    assert_eq!(policy.semantic.threshold, Some(0.9));
+
+    let policy = config.policy_for(chat, Some("gpt-4o-mini-2024"), none);
+    assert_eq!((policy.scope, policy.ttl), (ScopeBy::Key, Duration::from_secs(86_400)));
+    assert_eq!((policy.semantic.threshold, policy.semantic.verify), (Some(0.8), Strictness::Balanced));
+
+    assert_eq!(config.policy_for("/v1/embeddings", Some("x"), none).mode, CacheMode::Exact);
+    assert_eq!(config.policy_for(chat, None, none), &config.policy);
+    assert_eq!(config.policy_for(chat, Some("gpt-4o"), |_| Some("FAQ")), &config.policy);
+}
+
+#[test]
+fn a_route_that_can_never_decide_is_refused() {
+    let cases = [
+        (
+            "[[route]]\nname = \"a\"",
+            "1:1  route  matches every request; give it `match` with path, model or header, or set [cache] and [semantic]",
+        ),
+        (
+            "[[route]]\nname = \"a\"\nmatch.path = \"v1\"",
+            "3:14  route.match.path  \"v1\" never matches; a path begins with /",
+        ),
+        ("[[route]]\nname = \"a\"\nmatch.path = \"/*/x\"", "3:14  route.match.path  only its end may be `*`"),
+        (
+            "[[route]]\nmatch.path = \"/a\"",
+            "1:1  route  has no `name`; give it one, for instance name = \"faq\"",
+        ),
+        (
+            "[[route]]\nname = \"a\"\nmatch.header = { name = \"x\" }",
+            "3:16  route.match.header  needs both, for instance { name = \"x-team\", value = \"support\" }",
+        ),
+        (
+            "[[route]]\nname = \"a\"\nmatch.path = \"/a*\"\n[[route]]\nname = \"b\"\nmatch.path = \"/ab\"\nmatch.model = \"m\"",
+            "4:1  route  is never reached: the route in line 1 matches first; put this one before it",
+        ),
+        (
+            "[[route]]\nname = \"a\"\nmatch.path = \"/a\"\n[[route]]\nname = \"a\"\nmatch.path = \"/b\"",
+            "5:8  route.name  another route is named \"a\"; give each its own `name`",
+        ),
+        (
+            "[[route]]\nname = \"a\"\nmatch.path = \"/a\"\ncache.memory = \"1GiB\"",
+            "4:7  route.cache.memory  unknown key here; it belongs into [cache]",
+        ),
+        (
+            "[[route]]\nname = \"a\"\nmatch.key = \"team\"",
+            "3:7  route.match.key  virtual keys are not served in this version; match by `header` instead",
+        ),
+    ];
+    for (text, expected) in cases {
+        let told = problems(text, &[], Flags::default());
+        assert!(told.lines().any(|line| line == expected), "{text}\ngave\n{told}\nwithout\n{expected}");
+    }
+    assert_eq!(
+        problems("", &[("REPRISE__ROUTE__NAME", "x")], Flags::default()),
+        "REPRISE__ROUTE__NAME  routes are set in the file only"
+    );
+}
