@@ -44,6 +44,7 @@ fn load(model: &str) -> Semantic {
     let config = config::Semantic {
         model: model.to_owned(),
         models_dir: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/models")),
+        runtime: None,
         threads: 1,
         queue: 4_096,
         patience: Duration::from_secs(60),

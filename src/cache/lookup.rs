@@ -8,14 +8,13 @@ use crate::base::digest::{ExactKey, Partition};
 use crate::canon::{Bypass, Canon, Question};
 use crate::config::Strictness;
 use crate::semantic::embedder::Vector;
-use crate::semantic::{Semantic, verify};
+use crate::semantic::Semantic;
+use crate::semantic::choose::{Bar, Choice, Refusal, TRIED, choose};
+use crate::semantic::verify::Reading;
 use crate::tape::Playback;
 use crate::wire::request::Form;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Neighbours tried, best first: the nearest may be refused and the next still serve.
-const TRIED: usize = 5;
 
 /// What a client will take.
 #[derive(Clone, Copy, Debug)]
@@ -125,32 +124,36 @@ impl Cache {
     ) -> Result<Found, Missed> {
         let partition = &lookup.canon.partition;
         let threshold = lookup.threshold.unwrap_or_else(|| semantic.threshold(lookup.verify));
-        let neighbours = semantic.nearest(partition, vector, TRIED, 0.0);
-        let mut first = None;
-        for neighbour in neighbours {
-            if neighbour.score < threshold {
-                first.get_or_insert(Missed::BelowThreshold);
-                break;
-            }
+        let bar = Bar { threshold, verify: lookup.verify };
+        let (mut found, mut unserved) = (None, None);
+        let neighbours = semantic.nearest(partition, vector, TRIED + 1, 0.0);
+        let choice = choose(&Reading::of(&question.0), &neighbours, bar, |neighbour| {
             let Some(entry) = self.exact(&neighbour.key, partition) else {
                 // Evicted between its removal from L1 and from the index.
                 semantic.remove(partition, &neighbour.key);
-                continue;
+                return None;
             };
-            let judgement =
-                verify::judge(&question.0, &neighbour.question, neighbour.score, threshold, lookup.verify);
-            let refusal = match judgement {
-                verify::Judgement::Different(rule) => Missed::Refused(rule),
-                verify::Judgement::Same => match self.serves(&entry, lookup.demand) {
-                    Served::Yes(playback) => {
-                        return Ok(Found { entry, tier: Tier::L2, score: Some(neighbour.score), playback });
-                    }
-                    Served::No(missed) => missed,
-                },
-            };
-            first.get_or_insert(refusal);
+            match self.serves(&entry, lookup.demand) {
+                Served::Yes(playback) => {
+                    found = Some(Found { entry, tier: Tier::L2, score: Some(neighbour.score), playback });
+                    Some(Reading::of(&neighbour.question))
+                }
+                Served::No(missed) => {
+                    unserved.get_or_insert(missed);
+                    None
+                }
+            }
+        });
+        match (choice, found) {
+            (Choice::Serve { .. }, Some(found)) => Ok(found),
+            (Choice::Refuse { why: Refusal::Refused(rule), .. }, _) => Err(Missed::Refused(rule)),
+            (Choice::Refuse { why: Refusal::BelowThreshold, .. }, _) => {
+                Err(unserved.unwrap_or(Missed::BelowThreshold))
+            }
+            (Choice::Refuse { why: Refusal::Nothing, .. } | Choice::Serve { .. }, _) => {
+                Err(unserved.unwrap_or(Missed::Unknown))
+            }
         }
-        Err(first.unwrap_or(Missed::Unknown))
     }
 
     fn serves(&self, entry: &Entry, demand: Demand) -> Served {

@@ -28,6 +28,9 @@ impl Config {
             ("log.filter", old.log.filter != new.log.filter),
             ("log.json", old.log.json != new.log.json),
         ];
-        checks.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+        // Without a model at the start, none is loaded later.
+        let first_meaning = !old.wants_semantic() && new.wants_semantic();
+        let checks = checks.into_iter().chain([("semantic.mode", first_meaning)]);
+        checks.filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 }

@@ -21,8 +21,10 @@
 //! | `pool` | threads, queue, batches, shedding |
 //! | `index`, `partition` | the map of partitions, and the entries of one |
 //! | `flat`, `hnsw` | search row by row, and in a graph |
+//! | `choose` | the decision: which neighbour, if any, serves |
 //! | `verify` | whether one answer serves both questions |
 
+pub mod choose;
 pub mod cover;
 pub mod embedder;
 pub mod engine;

@@ -1,0 +1,176 @@
+//! The rules in order, then the score.
+
+use super::features::{COUNT, Compared, compare};
+use super::reading::Reading;
+use super::score::probability;
+use crate::config::Strictness;
+
+/// Why a near neighbour was refused. The word is the value of `x-reprise-reason` on a miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// One is Korean, the other is not.
+    Language,
+    /// Numbers, amounts, dates, codes or ids differ.
+    Numbers,
+    /// Quoted text or code differs.
+    Quoted,
+    /// One denies or forbids what the other affirms.
+    Negation,
+    /// They name two sides of one choice: on and off, today and tomorrow.
+    Opposites,
+    /// The same words stand in other roles: from A to B, from B to A.
+    Order,
+    /// A name or place differs.
+    Names,
+    /// They ask for different things: who and when.
+    Question,
+    /// A telling word of one has no counterpart in the other.
+    Words,
+    /// No rule names it, and the score is too low.
+    Doubt,
+}
+
+impl Rule {
+    pub const ALL: [Rule; 10] = [
+        Rule::Language,
+        Rule::Numbers,
+        Rule::Quoted,
+        Rule::Negation,
+        Rule::Opposites,
+        Rule::Order,
+        Rule::Names,
+        Rule::Question,
+        Rule::Words,
+        Rule::Doubt,
+    ];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Rule::Language => "language_differs",
+            Rule::Numbers => "numbers_differ",
+            Rule::Quoted => "quoted_differs",
+            Rule::Negation => "negation_differs",
+            Rule::Opposites => "opposites_differ",
+            Rule::Order => "order_differs",
+            Rule::Names => "names_differ",
+            Rule::Question => "question_differs",
+            Rule::Words => "words_differ",
+            Rule::Doubt => "in_doubt",
+        }
+    }
+}
+
+/// The verifier's word on one pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Judgement {
+    Same {
+        /// P(one answer serves both), 0 to 1.
+        p: f32,
+    },
+    Different(Rule),
+}
+
+/// A question and its neighbour.
+pub struct Near<'a> {
+    pub asked: &'a Reading,
+    pub stored: &'a Reading,
+    /// Of the two embeddings, -1 to 1.
+    pub cosine: f32,
+    /// How much nearer this neighbour is than the next one with another answer; `None` if there is none.
+    pub gap: Option<f32>,
+}
+
+/// The probability from which `strict` and `balanced` serve.
+const STRICT: f32 = 0.78;
+const BALANCED: f32 = 0.5;
+
+/// Whether one answer serves both. Pure; some ten microseconds.
+pub fn judge(near: &Near, strictness: Strictness) -> Judgement {
+    let least = match strictness {
+        Strictness::Off => return Judgement::Same { p: near.cosine.clamp(0.0, 1.0) },
+        Strictness::Balanced => BALANCED,
+        Strictness::Strict => STRICT,
+    };
+    let compared = compare(near.asked, near.stored, near.cosine);
+    if let Some(rule) = broken_rule(near, &compared, strictness) {
+        return Judgement::Different(rule);
+    }
+    let p = probability(&compared.features);
+    if p >= least { Judgement::Same { p } } else { Judgement::Different(doubt(&compared)) }
+}
+
+/// What the score sees and the rule that `strict` finds broken: for training, evaluation and explanation.
+pub fn measure(near: &Near) -> ([f32; COUNT], Option<Rule>, f32) {
+    let compared = compare(near.asked, near.stored, near.cosine);
+    let p = probability(&compared.features);
+    (compared.features, broken_rule(near, &compared, Strictness::Strict), p)
+}
+
+/// The first rule that the pair breaks.
+fn broken_rule(near: &Near, compared: &Compared, strictness: Strictness) -> Option<Rule> {
+    let (a, b) = (near.asked, near.stored);
+    let strict = strictness == Strictness::Strict;
+    if a.hangul != b.hangul {
+        return Some(Rule::Language);
+    }
+    if a.slots != b.slots && (strict || !a.slots.is_empty() && !b.slots.is_empty()) {
+        return Some(Rule::Numbers);
+    }
+    if !a.quoted.is_empty() && !b.quoted.is_empty() && a.quoted != b.quoted {
+        return Some(Rule::Quoted);
+    }
+    if opposites(a, b, compared) {
+        return Some(Rule::Opposites);
+    }
+    if !a.polarity.agrees(b.polarity) {
+        return Some(Rule::Negation);
+    }
+    if a.kinds.apart(b.kinds) == 2 {
+        return Some(Rule::Question);
+    }
+    if compared.order.roles_clash || strict && !a.hangul && compared.order.scrambled && bag_is_same(compared)
+    {
+        return Some(Rule::Order);
+    }
+    None
+}
+
+/// Unmatched words that name two sides of one choice, or differ by a denying prefix.
+fn opposites(a: &Reading, b: &Reading, compared: &Compared) -> bool {
+    let free = |reading: &Reading, matches: &[super::align::Match]| -> Vec<usize> {
+        (0..reading.words.len()).filter(|i| matches[*i].to.is_none() && matches[*i].grade < 0.9).collect()
+    };
+    let (x, y) = (free(a, &compared.aligned.a), free(b, &compared.aligned.b));
+    x.iter().any(|i| {
+        y.iter().any(|j| {
+            let (word, other) = (&a.words[*i], &b.words[*j]);
+            word.contrasts_with(other) || denying_prefix(&word.text, &other.text)
+        })
+    })
+}
+
+fn denying_prefix(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    short.len() >= 4
+        && ["un", "dis", "in", "im", "ir", "il", "non", "de"]
+            .iter()
+            .any(|p| long.strip_prefix(p) == Some(short))
+}
+
+fn bag_is_same(compared: &Compared) -> bool {
+    compared.features[3] < 0.3
+}
+
+/// The word for a low score: what differs most.
+fn doubt(compared: &Compared) -> Rule {
+    let f = &compared.features;
+    if f[21] > 0.0 {
+        Rule::Names
+    } else if f[23] > 0.0 && bag_is_same(compared) {
+        Rule::Order
+    } else if f[5] >= 0.5 {
+        Rule::Words
+    } else {
+        Rule::Doubt
+    }
+}

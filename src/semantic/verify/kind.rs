@@ -1,0 +1,172 @@
+//! What a question wants to know, and whether it is a question at all.
+//!
+//! "Who founded it", "when was it founded" and "why was it founded" share every content word. The kind is read from
+//! the question words and their paraphrases ("what time" = when, "the reason" = why, "the price" = how much, "the way to" = how).
+//! "How do I", "can I", "I want to" and "help me" are one manner: support traffic asks all four for one answer.
+
+/// A set of [`Kind`]s, as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(pub u16);
+
+pub const WHO: u16 = 1;
+pub const WHEN: u16 = 2;
+pub const WHERE: u16 = 4;
+pub const WHY: u16 = 8;
+pub const HOW_MUCH: u16 = 16;
+pub const HOW_MANY: u16 = 32;
+pub const HOW_LONG: u16 = 64;
+pub const WHICH: u16 = 128;
+pub const HOW: u16 = 256;
+pub const WHAT: u16 = 512;
+pub const YES_NO: u16 = 1024;
+/// A choice between named alternatives: "A or B".
+pub const EITHER: u16 = 2048;
+
+/// Kinds that name the answer so surely that two different ones cannot share it.
+const SURE: u16 = WHO | WHEN | WHERE | WHY | HOW_MUCH | HOW_MANY | HOW_LONG;
+
+impl Kinds {
+    /// 0: alike; 1: worded otherwise; 2: they ask for different things.
+    pub fn apart(self, other: Kinds) -> u8 {
+        let (a, b) = (self.0 & SURE, other.0 & SURE);
+        if a != 0 && b != 0 {
+            return if a & b != 0 { u8::from(a != b) } else { 2 };
+        }
+        if a == b {
+            return u8::from(self.0 != other.0);
+        }
+        // One side is sure. "What is the …" and "which …" may hide any of them; how and yes-no do not ask why, who or when.
+        let (one, open) = if a == 0 { (b, self.0) } else { (a, other.0) };
+        let vague = open & (WHAT | WHICH) != 0 || open == 0;
+        if one & WHY != 0 {
+            return if vague && open & HOW == 0 { 1 } else { 2 };
+        }
+        if one & (WHO | WHEN | HOW_LONG | HOW_MANY | HOW_MUCH) != 0 && open & HOW != 0 {
+            return 2;
+        }
+        1
+    }
+}
+
+/// Reads the kinds of English words, expanded and lower case.
+pub fn english(words: &[&str]) -> Kinds {
+    let mut set = 0;
+    for (at, word) in words.iter().enumerate() {
+        let next = words.get(at + 1).copied().unwrap_or("");
+        set |= match (*word, next) {
+            ("who" | "whom" | "whose", _) if at < 4 => WHO,
+            ("when", _) if at < 3 => WHEN,
+            ("what" | "which", "time" | "date" | "day" | "year" | "month") => WHEN,
+            ("where", _) | ("what" | "which", "place") if at < 4 => WHERE,
+            ("why", _) | ("how", "come") | ("reason" | "reasons", _) => WHY,
+            ("how", "much") | ("price" | "cost" | "costs" | "fee" | "fees", _) => HOW_MUCH,
+            ("how", "many") => HOW_MANY,
+            ("how", "long" | "soon") => HOW_LONG,
+            ("how", "old") => HOW_MANY,
+            ("how", _) | ("way" | "ways" | "steps", _) => HOW,
+            ("which", _) => WHICH,
+            ("what", _) => WHAT,
+            _ => 0,
+        };
+    }
+    let first = words.first().copied().unwrap_or("");
+    if set == 0
+        && matches!(
+            first,
+            "is" | "are"
+                | "was"
+                | "were"
+                | "do"
+                | "does"
+                | "did"
+                | "has"
+                | "have"
+                | "will"
+                | "should"
+                | "would"
+        )
+    {
+        set = YES_NO;
+    }
+    if set & HOW_MUCH != 0 {
+        set &= !(WHAT | WHICH);
+    }
+    if set & (WHEN | WHERE | WHY) != 0 {
+        set &= !(WHAT | WHICH);
+    }
+    if words.contains(&"or") && set & (WHICH | YES_NO) != 0 {
+        set |= EITHER;
+    }
+    Kinds(set)
+}
+
+/// Reads the kinds of a Korean text from its eojeols.
+pub fn korean(words: &[&str]) -> Kinds {
+    let mut set = 0;
+    for (at, word) in words.iter().enumerate() {
+        let next = words.get(at + 1).copied().unwrap_or("");
+        let starts = |list: &[&str]| list.iter().any(|head| word.starts_with(head));
+        set |= if starts(&["누가", "누구", "누군"]) {
+            WHO
+        } else if starts(&["언제", "며칠", "몇시", "몇월", "몇일"])
+            || (*word == "몇" && next.starts_with(['시', '월', '일'])) && !next.starts_with("시간")
+        {
+            WHEN
+        } else if starts(&["어디", "어딨", "어딘"]) {
+            WHERE
+        } else if *word == "왜" || starts(&["왜냐", "이유", "어째서", "까닭"]) {
+            WHY
+        } else if starts(&["얼마나"]) {
+            0
+        } else if starts(&["얼마", "가격", "요금", "몇원"]) {
+            HOW_MUCH
+        } else if word.starts_with('몇') || (*word == "몇") {
+            HOW_MANY
+        } else if starts(&["어떻게", "방법", "어떡", "하는법"]) {
+            HOW
+        } else if starts(&["어느", "어떤", "무슨"]) {
+            WHICH
+        } else if starts(&["뭐", "무엇", "뭔", "뭘", "뭡"]) {
+            WHAT
+        } else {
+            0
+        };
+        if starts(&["아니면", "혹은", "또는", "중에", "둘중"]) || matches!(*word, "중" | "중에서")
+        {
+            set |= EITHER;
+        }
+    }
+    if set & !EITHER == 0
+        && words.last().is_some_and(|w| {
+            w.ends_with(['까', '나', '니', '냐'])
+                || w.ends_with("나요")
+                || w.ends_with("까요")
+                || w.ends_with("가요")
+        })
+    {
+        set |= YES_NO;
+    }
+    Kinds(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Reading;
+
+    fn apart(a: &str, b: &str) -> u8 {
+        Reading::of(a).kinds.apart(Reading::of(b).kinds)
+    }
+
+    #[test]
+    fn who_when_and_why_are_three_questions() {
+        assert_eq!(apart("Who founded the company?", "When was the company founded?"), 2);
+        assert_eq!(apart("Why is my card blocked?", "How is my card blocked?"), 2);
+        assert_eq!(apart("회의 언제 해?", "회의 어디서 해?"), 2);
+    }
+
+    #[test]
+    fn manner_may_be_asked_in_many_ways() {
+        assert!(apart("How do I reset it?", "What is the way to reset it?") < 2);
+        assert!(apart("What time does it open?", "When does it open?") < 1);
+    }
+}

@@ -1,0 +1,249 @@
+//! A text, read once: what the verifier compares.
+//!
+//! A stored question is read when it is stored and kept beside its vector; a lookup reads the asked question once and
+//! compares it with a handful of readings. About 10 to 30 µs a short question, and one to three kilobytes.
+
+use super::english::{expand, stem};
+use super::kind::{self, Kinds};
+use super::korean::{Role, analyse};
+use super::lexicon::{LEXICON, Side};
+use super::order::english_role;
+use super::polarity::{self, Polarity};
+use super::slots::{self, Slot};
+use super::text::{Class, Token, hash, tokens};
+
+/// A content word, or a word that takes part in a contrast.
+#[derive(Clone, Debug)]
+pub struct Word {
+    /// The stem.
+    pub text: Box<str>,
+    /// The stem's hash.
+    pub key: u64,
+    /// The concept's hash: the key unless a synonym list knows better.
+    pub concept: u64,
+    /// What a missing counterpart costs, 0 to 1.2 by rarity.
+    pub weight: f32,
+    /// In the list of common words, so no slip of the pen.
+    pub known: bool,
+    /// Looks like a name: a capital inside a sentence.
+    pub named: bool,
+    pub hangul: bool,
+    pub role: Role,
+}
+
+impl Word {
+    /// The contrasts this word takes part in.
+    pub fn sides(&self) -> &'static [Side] {
+        let sides = &LEXICON.sides;
+        sides.get(&self.key).or_else(|| sides.get(&self.concept)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the two name different sides of one choice.
+    pub fn contrasts_with(&self, other: &Word) -> bool {
+        let (own, theirs) = (self.sides(), other.sides());
+        own.iter().any(|(line, _)| {
+            let of = |sides: &[Side]| {
+                sides.iter().filter(|s| s.0 == *line).map(|s| 1u64 << s.1.min(63)).sum::<u64>()
+            };
+            let (a, b) = (of(own), of(theirs));
+            b != 0 && a & b == 0
+        })
+    }
+}
+
+/// One text as the verifier sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    pub words: Vec<Word>,
+    pub slots: Vec<Slot>,
+    pub polarity: Polarity,
+    pub kinds: Kinds,
+    /// Hashes of quoted words, sorted.
+    pub quoted: Vec<u64>,
+    /// Hashes of all words in order, the little ones too.
+    pub all: Vec<u32>,
+    /// Hashes of character trigrams, sorted.
+    pub grams: Vec<u32>,
+    /// Hangul stems without spaces.
+    pub joined: Box<str>,
+    pub hangul: bool,
+}
+
+impl Reading {
+    /// Reads a text. Never fails; what it cannot read weighs as an unknown word.
+    pub fn of(text: &str) -> Reading {
+        let tokens = tokens(text);
+        let mut out = Reading::default();
+        let hangul = tokens.iter().filter(|t| t.class == Class::Hangul).count();
+        let latin = tokens.iter().filter(|t| t.class == Class::Word).count();
+        out.hangul = hangul * 2 > latin;
+        out.grams = grams(&tokens);
+        let english = expanded(&tokens);
+        let plain: Vec<&str> = english.iter().map(|(word, _)| *word).collect();
+        if out.hangul {
+            let eojeols: Vec<&str> =
+                tokens.iter().filter(|t| t.class == Class::Hangul).map(|t| t.text.as_str()).collect();
+            out.polarity = polarity::korean(&tokens);
+            out.kinds = kind::korean(&eojeols);
+        } else {
+            out.polarity = polarity::english(&plain);
+            out.kinds = kind::english(&plain);
+        }
+        let taken = out.read_slots(&tokens);
+        out.read_words(&tokens, &english, &taken);
+        out.joined = out.words.iter().filter(|w| w.hangul).map(|w| &*w.text).collect::<String>().into();
+        out.quoted =
+            tokens.iter().filter(|t| t.quoted && t.class != Class::Mark).map(|t| hash(&t.text)).collect();
+        out.quoted.sort_unstable();
+        out
+    }
+
+    /// Bytes on the heap, for the cache's accounts.
+    pub fn bytes(&self) -> usize {
+        let words: usize = self.words.iter().map(|w| w.text.len()).sum();
+        size_of::<Reading>()
+            + words
+            + self.words.capacity() * size_of::<Word>()
+            + self.slots.capacity() * size_of::<Slot>()
+            + self.quoted.capacity() * 8
+            + (self.all.capacity() + self.grams.capacity()) * 4
+            + self.joined.len()
+    }
+
+    /// Collects the values; returns which tokens they took.
+    fn read_slots(&mut self, tokens: &[Token]) -> Vec<bool> {
+        let mut taken = vec![false; tokens.len()];
+        let mut at = 0;
+        while at < tokens.len() {
+            if let Some(parts) = slots::date(&tokens[at].text).filter(|_| tokens[at].class == Class::Number) {
+                self.slots.extend(parts);
+                (taken[at], at) = (true, at + 1);
+                continue;
+            }
+            let read = slots::read(tokens, at);
+            self.slots.extend(read.slot);
+            let counted = tokens[at].class == Class::Hangul && read.used == 1 && read.slot.is_none();
+            for flag in taken.iter_mut().skip(at).take(read.used) {
+                *flag = !counted;
+            }
+            at += read.used.max(1);
+        }
+        self.slots.sort_unstable();
+        taken
+    }
+
+    fn read_words(&mut self, tokens: &[Token], english: &[(&str, usize)], taken: &[bool]) {
+        let stems: Vec<String> = english.iter().map(|(word, _)| stem(word)).collect();
+        let keys: Vec<u64> = stems.iter().map(|s| hash(s)).collect();
+        self.all = keys.iter().map(|k| *k as u32).collect();
+        let mut at = 0;
+        while at < english.len() {
+            let index = english[at].1;
+            let token = &tokens[index];
+            if taken[index] {
+                at += 1;
+                continue;
+            }
+            if token.class == Class::Hangul {
+                self.hangul_word(&token.text);
+                at += 1;
+                continue;
+            }
+            let (concept, used) = phrase(&keys, at);
+            let before: Vec<&str> = english[at.saturating_sub(3)..at].iter().map(|(word, _)| *word).collect();
+            self.latin_word(token, &stems[at], keys[at], concept, english_role(&before));
+            at += used;
+        }
+    }
+
+    fn latin_word(&mut self, token: &Token, stem: &str, key: u64, concept: Option<u64>, role: Role) {
+        let lexicon = &*LEXICON;
+        let frame = concept.is_none() && lexicon.frame.contains(&key);
+        let concept = concept.or_else(|| lexicon.concept.get(&key).copied()).unwrap_or(key);
+        let known = lexicon.common.contains_key(&key);
+        let weight = if frame { 0.0 } else { lexicon.weight(key) };
+        let named = !frame && token.capital && (!token.opens || !known) && token.class == Class::Word;
+        let word = Word { text: stem.into(), key, concept, weight, known, named, hangul: false, role };
+        if !frame || !word.sides().is_empty() {
+            self.words.push(word);
+        }
+    }
+
+    fn hangul_word(&mut self, text: &str) {
+        let lexicon = &*LEXICON;
+        let cut = analyse(text);
+        let key = hash(cut.stem);
+        let frame = lexicon.korean_frame.contains(text) || lexicon.korean_frame.contains(cut.stem);
+        let role = if text.ends_with("말고") { Role::Rejected } else { cut.role };
+        let concept = lexicon.korean_concept(cut.stem).unwrap_or(key);
+        let weight = if frame { 0.0 } else { lexicon.korean_weight(cut.stem) };
+        let known = lexicon.korean_common.contains_key(cut.stem);
+        let word =
+            Word { text: cut.stem.into(), key, concept, weight, known, named: false, hangul: true, role };
+        if word.role == Role::Rejected && text == "말고" {
+            if let Some(last) = self.words.last_mut() {
+                last.role = Role::Rejected;
+            }
+        } else if !frame || !word.sides().is_empty() {
+            self.words.push(word);
+        }
+    }
+}
+
+/// Words, numbers and ids in order, contractions written out, each with its token's index. Sentence ends stay as ".".
+fn expanded(tokens: &[Token]) -> Vec<(&str, usize)> {
+    let mut out = Vec::with_capacity(tokens.len() + 4);
+    for (index, token) in tokens.iter().enumerate() {
+        if token.class == Class::Word {
+            let (head, tail) = expand(&token.text);
+            out.push((head, index));
+            out.extend(tail.map(|word| (word, index)));
+        } else if token.class == Class::Mark {
+            let name = match token.text.as_str() {
+                "$" => "dollar",
+                "%" => "percent",
+                "€" => "euro",
+                "£" => "pound",
+                "¥" => "yen",
+                "₩" => "won",
+                _ => continue,
+            };
+            out.push((name, index));
+        } else {
+            out.push((token.text.as_str(), index));
+        }
+    }
+    out
+}
+
+/// The concept of a phrase that starts here and how many words it takes; a particle may stand up to three words behind its verb
+/// ("turn the light off").
+fn phrase(keys: &[u64], at: usize) -> (Option<u64>, usize) {
+    let Some(list) = LEXICON.phrases.get(&keys[at]) else { return (None, 1) };
+    for (rest, concept) in list {
+        if keys[at + 1..].starts_with(rest) {
+            return (Some(*concept), rest.len() + 1);
+        }
+        if rest.len() == 1 && keys[at + 1..].iter().take(4).any(|key| *key == rest[0]) {
+            return (Some(*concept), 1);
+        }
+    }
+    (None, 1)
+}
+
+/// Sorted hashes of character trigrams over the tokens, with one space between them.
+fn grams(tokens: &[Token]) -> Vec<u32> {
+    let text: Vec<char> = tokens
+        .iter()
+        .filter(|t| t.class != Class::Mark)
+        .flat_map(|t| std::iter::once(' ').chain(t.text.chars()))
+        .chain(std::iter::once(' '))
+        .collect();
+    let width = if text.iter().any(|c| super::text::is_hangul(*c)) { 2 } else { 3 };
+    let mut out: Vec<u32> = text
+        .windows(width)
+        .map(|w| w.iter().fold(0x811c_9dc5u32, |h, c| (h ^ *c as u32).wrapping_mul(0x0100_0193)))
+        .collect();
+    out.sort_unstable();
+    out
+}
