@@ -7,7 +7,7 @@ use reprise::config::{self, Strictness};
 use reprise::semantic::embedder::{EmbedError, Embedder, Unit, Vector, unit};
 use reprise::semantic::index::{Index, Inserted};
 use reprise::semantic::pool::Pool;
-use reprise::semantic::verify::{Judgement, judge};
+use reprise::semantic::verify::{Judgement, Near, Reading, judge};
 use reprise::semantic::{LoadError, Semantic};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ fn settings(model: &str) -> config::Semantic {
     config::Semantic {
         model: model.to_owned(),
         models_dir: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/models")),
+        runtime: None,
         threads: 1,
         queue: 64,
         patience: Duration::from_secs(30),
@@ -125,9 +126,9 @@ async fn a_paraphrase_is_found_in_its_own_partition_only_and_an_other_number_is_
     assert_eq!(semantic.nearest(&THERE, &query, 5, 0.0), []);
     let found = semantic.nearest(&HERE, &query, 5, 0.5);
     assert_eq!(found[0].key, key(1));
-    let threshold = semantic.threshold(Strictness::Strict).min(found[0].score);
-    let judged =
-        judge("where is order 1002?", &found[0].question, found[0].score, threshold, Strictness::Strict);
+    let (asked, stored) = (Reading::of("where is order 1002?"), Reading::of(&found[0].question));
+    let near = Near { asked: &asked, stored: &stored, cosine: found[0].score, gap: None };
+    let judged = judge(&near, Strictness::Strict);
     assert!(matches!(judged, Judgement::Different(_)));
 
     semantic.remove(&HERE, &key(1));
