@@ -6,5 +6,6 @@ mod front;
 mod semantic;
 mod stand_in;
 mod tape;
+mod verify;
 mod wire;
 mod world;
