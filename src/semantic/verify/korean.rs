@@ -131,7 +131,7 @@ pub fn jamo(text: &str) -> Vec<u16> {
             let index = code - 0xac00;
             out.push((index / 588) as u16);
             out.push((100 + index % 588 / 28) as u16);
-            if index % 28 > 0 {
+            if !index.is_multiple_of(28) {
                 out.push((200 + index % 28) as u16);
             }
         } else {
