@@ -17,5 +17,7 @@ mod meaning;
 mod semantic;
 mod stand_in;
 mod streams;
+mod tape;
+mod verify;
 mod wire;
 mod world;
