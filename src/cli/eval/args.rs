@@ -30,7 +30,7 @@ pub struct Args {
     pub sweep: Option<Sweep>,
     /// The share of all requests that may get a wrong answer, 0 to 1: a target for the recommended
     /// setting, and a gate: the exit code is 1 where a stream's served setting exceeds it
-    #[arg(long, value_name = "SHARE", value_parser = share::<f64>)]
+    #[arg(long, value_name = "SHARE", value_parser = share::<f64>, requires = "stream")]
     pub max_wrong_rate: Option<f64>,
     /// Write the figures as JSON
     #[arg(long, value_name = "FILE")]
