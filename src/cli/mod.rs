@@ -2,14 +2,18 @@
 //! `Failure`, which `main` prints and turns into the exit code.
 
 pub mod check;
+pub mod demo;
 pub mod eval;
 pub mod serve;
 pub mod stand_in;
 
-use crate::config::{Flags, Problems, Source};
+use crate::app;
+use crate::config::{self, Config, Flags, Problems, Source, Strictness};
 use clap::{Args, Parser, Subcommand};
+use demo::{Course, Proxy};
 use std::error::Error;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// A semantic caching sidecar for LLM APIs whose hits can be trusted.
@@ -24,6 +28,8 @@ pub struct Cli {
 enum Command {
     /// Answer from the cache, and pass on what it cannot answer
     Serve(serve::Args),
+    /// Play a small support workload through the proxy, and report hits, wrong answers and savings
+    Demo(Demo),
     /// Say every problem of the config, with its line and a remedy
     Check(check::Args),
     /// Measure hits against wrong answers, on your own requests or on labelled ones
@@ -85,12 +91,41 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Eval(args) => eval::run(&args, &mut io::stdout().lock()).map_err(Failure::other),
             Command::Check(args) => check::run(args, &mut io::stdout().lock()),
+            Command::Demo(args) => demonstrate(args),
             Command::StandIn(args) => {
                 let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
                 Ok(runtime.block_on(stand_in::run(args))?)
             }
         }
     }
+}
+
+#[derive(Args, Debug)]
+struct Demo {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    demo: demo::Args,
+}
+
+/// Plays the demo with a proxy of its own for each course, set up as the config says.
+fn demonstrate(args: Demo) -> Result<(), Failure> {
+    let config = Config::read(&args.config.source())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let start = async |course: Course, upstream: &str| {
+        let mut config = config.clone();
+        config.upstreams = vec![config::Upstream::at(upstream.to_owned(), "stand-in".to_owned())];
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        (config.server.listen, config.server.admin_listen) = (any_port, any_port);
+        if course == Course::PlainCosine {
+            config.policy.semantic.threshold = Some(0.85);
+            config.policy.semantic.verify = Strictness::Off;
+        }
+        let running = app::start(config).await.map_err(|error| error.to_string())?;
+        running.semantic_ready().await?;
+        Ok(Proxy { url: format!("http://{}", running.api_addr()), alive: Box::new(running) })
+    };
+    runtime.block_on(demo::run(&args.demo, start)).map_err(Failure::other)
 }
 
 /// Writes `text` and a line break. A reader that has gone away (`| head`) is no failure.

@@ -3,16 +3,21 @@
 use super::Config;
 
 impl Config {
-    /// The keys that differ between `old` and `new` and take effect only at the next start: sockets,
-    /// memory and threads are laid out once, and the model fixes the size of every stored vector.
-    /// Everything else holds from the next request on.
+    /// The keys that differ between `old` and `new` and take effect only at the next start: the front
+    /// is built once with all of `[server]`, memory and threads are laid out once, and the model fixes
+    /// the size of every stored vector. Everything else holds from the next request on.
     pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-        let (server, cache, semantic) = (&new.server, &new.cache, &new.semantic);
+        let (server, limits, cache, semantic) = (&new.server, &new.limits, &new.cache, &new.semantic);
         let checks = [
             ("server.listen", old.server.listen != server.listen),
             ("server.admin_listen", old.server.admin_listen != server.admin_listen),
-            ("server.max_connections", old.limits.max_connections != new.limits.max_connections),
-            ("server.max_headers", old.limits.max_headers != new.limits.max_headers),
+            ("server.admin_token", old.server.admin_token != server.admin_token),
+            ("server.drain", old.server.drain != server.drain),
+            ("server.max_body", old.limits.max_body != limits.max_body),
+            ("server.max_headers", old.limits.max_headers != limits.max_headers),
+            ("server.header_timeout", old.limits.header_timeout != limits.header_timeout),
+            ("server.body_timeout", old.limits.body_timeout != limits.body_timeout),
+            ("server.max_connections", old.limits.max_connections != limits.max_connections),
             ("cache.memory", old.cache.memory != cache.memory),
             ("semantic.model", old.semantic.model != semantic.model),
             ("semantic.models_dir", old.semantic.models_dir != semantic.models_dir),
@@ -23,6 +28,9 @@ impl Config {
             ("log.filter", old.log.filter != new.log.filter),
             ("log.json", old.log.json != new.log.json),
         ];
-        checks.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+        // Without a model at the start, none is loaded later.
+        let first_meaning = !old.wants_semantic() && new.wants_semantic();
+        let checks = checks.into_iter().chain([("semantic.mode", first_meaning)]);
+        checks.filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 }

@@ -181,9 +181,6 @@ pub fn upstream_url(given: Given<'_>) -> Read<(String, String)> {
         return Err(format!("has no host; {example}"));
     };
     let path = url.path().trim_end_matches('/');
-    if path.ends_with("/v1") {
-        return Err("ends in /v1, which every request brings along; leave /v1 out".to_owned());
-    }
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let name = match url.port_or_known_default() {
         Some(port) => format!("{host}:{port}"),

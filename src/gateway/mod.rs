@@ -55,7 +55,8 @@ pub struct Ask {
     pub body: AskBody,
 }
 
-/// `Whole` where `Dialect::of_path` knows a `POST`'s path; everything else flows through.
+/// `Whole` where `Dialect::of_path` knows a `POST`'s path, and where there is no body (then empty);
+/// everything else flows through.
 pub enum AskBody {
     Whole(Bytes),
     Flow(Chunks),

@@ -132,6 +132,11 @@ impl Semantic {
         self.model.dim()
     }
 
+    /// The model itself, for benches and measurements; blocks while it runs.
+    pub fn model(&self) -> &dyn Embedder {
+        self.model.as_ref()
+    }
+
     pub fn index(&self) -> &Index {
         &self.index
     }

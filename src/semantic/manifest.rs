@@ -14,7 +14,7 @@ pub struct Manifest {
     pub models: Vec<ModelSpec>,
 }
 
-/// `[runtime]`: ONNX Runtime and its operator library, per platform.
+/// `[runtime]`: ONNX Runtime, per platform.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
@@ -24,21 +24,10 @@ pub struct Runtime {
     pub files: Vec<RuntimeFile>,
 }
 
-/// What a runtime file is for.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// ONNX Runtime itself.
-    OnnxRuntime,
-    /// The operators that a string graph needs.
-    Operators,
-}
-
 /// `[[runtime.file]]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuntimeFile {
-    pub part: Part,
     /// `std::env::consts::OS`
     pub os: String,
     /// `std::env::consts::ARCH`
@@ -61,7 +50,7 @@ pub struct RuntimeFile {
 pub enum Kind {
     /// `model.onnx` and `tokenizer.json`, through fastembed.
     Fastembed,
-    /// One graph from strings to vectors, with the operator library.
+    /// One graph from strings to vectors, with a SentencePiece tokenizer inside.
     StringGraph,
 }
 
@@ -197,11 +186,10 @@ impl Manifest {
         self.models.iter().find(|model| model.name == name)
     }
 
-    /// The library for the machine that we run on.
-    pub fn runtime_file(&self, part: Part) -> Option<&RuntimeFile> {
-        let here = |file: &&RuntimeFile| {
-            file.part == part && file.os == std::env::consts::OS && file.arch == std::env::consts::ARCH
-        };
+    /// ONNX Runtime for the machine that we run on.
+    pub fn runtime_file(&self) -> Option<&RuntimeFile> {
+        let here =
+            |file: &&RuntimeFile| file.os == std::env::consts::OS && file.arch == std::env::consts::ARCH;
         self.runtime.files.iter().find(here)
     }
 }
@@ -243,10 +231,8 @@ mod tests {
         assert_eq!(manifest.model("all-minilm-l6-v2-int8").map(|model| model.dim), Some(384));
         assert_eq!(manifest.model("use-multilingual-v3-int8").map(|model| model.dim), Some(512));
         for (os, arch) in [("linux", "x86_64"), ("linux", "aarch64"), ("macos", "aarch64")] {
-            for part in [Part::OnnxRuntime, Part::Operators] {
-                let found = |file: &&RuntimeFile| file.part == part && file.os == os && file.arch == arch;
-                assert_eq!(manifest.runtime.files.iter().filter(found).count(), 1, "{os} {arch} {part:?}");
-            }
+            let found = |file: &&RuntimeFile| file.os == os && file.arch == arch;
+            assert_eq!(manifest.runtime.files.iter().filter(found).count(), 1, "{os} {arch}");
         }
         for sha256 in manifest.models.iter().flat_map(|model| &model.files).map(|file| &file.sha256) {
             assert!(sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()), "{sha256}");

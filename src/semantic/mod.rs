@@ -16,7 +16,7 @@
 //! | `embedder` | the trait, and what every model promises |
 //! | `open` | from the value of `semantic.model` to a loaded model |
 //! | `minilm` | transformers with a tokenizer: MiniLM, any folder, fastembed's catalogue |
-//! | `multilingual` | a graph from strings to vectors |
+//! | `multilingual`, `sentencepiece` | a graph from strings to vectors, and its tokenizer |
 //! | `cover` | which languages a model covers, and whether a text is in one |
 //! | `pool` | threads, queue, batches, shedding |
 //! | `index`, `partition` | the map of partitions, and the entries of one |
@@ -38,6 +38,7 @@ mod open;
 mod partition;
 pub mod pool;
 pub mod runtime;
+mod sentencepiece;
 pub mod verify;
 
 pub use embedder::{EmbedError, Vector};

@@ -1,12 +1,17 @@
-//! A graph from strings to vectors: the tokenizer is inside, so it runs through `ort` itself.
+//! A graph from strings to vectors: the tokenizer is an operator inside, so it runs through `ort` itself.
 
 use super::embedder::{EmbedError, Embedder, Unit, Vector, each, unit};
 use super::runtime::OnnxRuntime;
+use super::sentencepiece::SentencePiece;
+use ort::operator::{
+    ComputeContext, Kernel, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
+};
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::value::Tensor;
+use ort::value::{Tensor, TensorElementType};
 use parking_lot::Mutex;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Universal Sentence Encoder, multilingual. Input `inputs` (strings), output `outputs`. About 0.5 ms
 /// for a short question on one core, linear in the text.
@@ -22,12 +27,13 @@ impl StringGraph {
     pub fn open(
         name: &str,
         model: &Path,
-        operators: &Path,
         runtime: &OnnxRuntime,
         dim: usize,
         max_chars: usize,
     ) -> Result<StringGraph, String> {
-        let session = session(model, operators, runtime).map_err(|wrong| wrong.to_string())?;
+        let model = std::fs::read(model).map_err(|wrong| format!("{}: {wrong}", model.display()))?;
+        let tokenizer = SentencePiece::from_onnx(&model).map_err(|wrong| wrong.to_string())?;
+        let session = session(&model, tokenizer, runtime).map_err(|wrong| wrong.to_string())?;
         let graph = StringGraph { name: name.to_owned(), dim, max_chars, session: Mutex::new(session) };
         match graph.embed(&["one"]).pop() {
             Some(Ok(_)) => Ok(graph),
@@ -63,14 +69,62 @@ impl StringGraph {
     }
 }
 
-fn session(model: &Path, operators: &Path, runtime: &OnnxRuntime) -> ort::Result<Session> {
+fn session(model: &[u8], tokenizer: SentencePiece, runtime: &OnnxRuntime) -> ort::Result<Session> {
+    let operators = OperatorDomain::new("ai.onnx.contrib")?.add(Tokenizer(Arc::new(tokenizer)))?;
     let mut builder = Session::builder(runtime.environment())?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
         .with_intra_threads(1)?
         .with_memory_pattern(false)?
         .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(false).build()])?
-        .with_operator_library(operators)?;
-    builder.commit_from_file(model)
+        .with_operators(Arc::new(operators))?;
+    builder.commit_from_memory(model)
+}
+
+/// The graph's operator `SentencepieceTokenizer`: texts and five constants to all their tokens, and the
+/// place where each text's tokens begin, ended by their number.
+struct Tokenizer(Arc<SentencePiece>);
+
+struct TokenizerKernel(Arc<SentencePiece>);
+
+impl Operator for Tokenizer {
+    type Kernel<'attr> = TokenizerKernel;
+
+    fn name(&self) -> &str {
+        "SentencepieceTokenizer"
+    }
+
+    /// Texts, nbest size, alpha, whether to add begin and end, whether to turn round. This model's
+    /// constants say 0, 1, yes, yes and no, which is what the kernel does.
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        use TensorElementType::{Bool, Float32, Int64, String};
+        [String, Int64, Float32, Bool, Bool, Bool].map(OperatorInput::required)
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [TensorElementType::Int32, TensorElementType::Int64].map(OperatorOutput::required)
+    }
+
+    fn create_kernel<'attr>(&self, _: &KernelContext<'attr>) -> ort::Result<TokenizerKernel> {
+        Ok(TokenizerKernel(Arc::clone(&self.0)))
+    }
+}
+
+impl Kernel for TokenizerKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let missing = || ort::Error::new("the tokenizer lacks an input or an output");
+        let input = context.input(0)?.ok_or_else(missing)?;
+        let (_, texts) = input.try_extract_strings()?;
+        let (mut ids, mut begins) = (Vec::new(), vec![0i64]);
+        for text in &texts {
+            self.0.encode(text, &mut ids);
+            begins.push(ids.len() as i64);
+        }
+        let mut tokens = context.output(0, [ids.len()])?.ok_or_else(missing)?;
+        tokens.try_extract_tensor_mut::<i32>()?.1.copy_from_slice(&ids);
+        let mut places = context.output(1, [begins.len()])?.ok_or_else(missing)?;
+        places.try_extract_tensor_mut::<i64>()?.1.copy_from_slice(&begins);
+        Ok(())
+    }
 }
 
 impl Embedder for StringGraph {

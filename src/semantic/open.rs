@@ -28,7 +28,7 @@ pub fn open(
 ) -> Result<Opened, LoadError> {
     let name = config.model.as_str();
     if let Some(spec) = manifest.model(name) {
-        return from_manifest(spec, &config.models_dir, manifest, runtime);
+        return from_manifest(spec, &config.models_dir, runtime);
     }
     let folder = Path::new(name);
     if folder.is_dir() {
@@ -37,12 +37,7 @@ pub fn open(
     from_catalogue(config, manifest, runtime)
 }
 
-fn from_manifest(
-    spec: &ModelSpec,
-    models_dir: &Path,
-    manifest: &Manifest,
-    runtime: &OnnxRuntime,
-) -> Result<Opened, LoadError> {
+fn from_manifest(spec: &ModelSpec, models_dir: &Path, runtime: &OnnxRuntime) -> Result<Opened, LoadError> {
     let folder = models_dir.join(&spec.name);
     let paths = spec.files.iter().map(|file| folder.join(&file.name));
     if let Some(missing) = paths.into_iter().find(|path| !path.is_file()) {
@@ -56,10 +51,9 @@ fn from_manifest(
             Arc::new(Transformer::open(&spec.name, &folder, runtime, &shape).map_err(unusable)?)
         }
         Kind::StringGraph => {
-            let operators = runtime.operators(manifest)?;
             let max_chars = spec.max_chars.unwrap_or(DEFAULT_TOKENS);
             let model = folder.join("model.onnx");
-            let opened = StringGraph::open(&spec.name, &model, &operators, runtime, spec.dim, max_chars);
+            let opened = StringGraph::open(&spec.name, &model, runtime, spec.dim, max_chars);
             Arc::new(opened.map_err(unusable)?)
         }
     };

@@ -1,11 +1,11 @@
 //! ONNX Runtime, found and loaded once per process.
 
-use super::manifest::{Manifest, Part};
+use super::manifest::Manifest;
 use ort::environment::Environment;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 
-/// Why ONNX Runtime, or its operator library, is not there.
+/// Why ONNX Runtime is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     #[error("{} is missing; run scripts/fetch", .0.display())]
@@ -16,11 +16,10 @@ pub enum RuntimeError {
     Unusable { path: PathBuf, message: String },
 }
 
-/// The one environment of the process, with the operator library's place. Cheap to clone.
+/// The one environment of the process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct OnnxRuntime {
     environment: Environment,
-    models_dir: PathBuf,
 }
 
 /// The process has one ONNX Runtime; whoever loads it first decides which file it is.
@@ -37,33 +36,23 @@ impl OnnxRuntime {
         let mut loaded = LOADED.lock();
         let environment = match &*loaded {
             Some(environment) => environment.clone(),
-            None => open(&place(manifest, models_dir, Part::OnnxRuntime, library)?)?,
+            None => open(&place(manifest, models_dir, library)?)?,
         };
         *loaded = Some(environment.clone());
-        Ok(OnnxRuntime { environment, models_dir: models_dir.to_owned() })
+        Ok(OnnxRuntime { environment })
     }
 
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
-
-    /// The library with the operators of a string graph.
-    pub fn operators(&self, manifest: &Manifest) -> Result<PathBuf, RuntimeError> {
-        place(manifest, &self.models_dir, Part::Operators, None)
-    }
 }
 
-fn place(
-    manifest: &Manifest,
-    models_dir: &Path,
-    part: Part,
-    given: Option<&Path>,
-) -> Result<PathBuf, RuntimeError> {
+fn place(manifest: &Manifest, models_dir: &Path, given: Option<&Path>) -> Result<PathBuf, RuntimeError> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => {
             let file = manifest
-                .runtime_file(part)
+                .runtime_file()
                 .ok_or(RuntimeError::Platform { os: std::env::consts::OS, arch: std::env::consts::ARCH })?;
             models_dir.join("runtime").join(&file.name)
         }

@@ -230,7 +230,7 @@ mod tests {
         let shown = metrics.encode(Snapshot { entries: 7, embeddings: 5, ..Snapshot::default() });
         for line in [
             "reprise_requests_total{dialect=\"chat_completions\",verdict=\"hit\",tier=\"l1\",reason=\"\"} 1",
-            "reprise_decision_seconds_bucket{le=\"5e-05\",verdict=\"hit\"} 1",
+            "reprise_decision_seconds_count{verdict=\"hit\"} 1",
             "reprise_saved_tokens_total{kind=\"completion\"} 3",
             "reprise_entries 7",
             "reprise_embeddings_total 5",

@@ -5,7 +5,8 @@
 //! of it (`UpstreamTimeout`). Everything else that goes wrong after the connection stands is
 //! `UpstreamBroke`; a body shorter than its `content-length`, or chunks without their end, among it.
 
-use super::deployment::{Deployment, chain};
+use super::connect::TimedOut;
+use super::deployment::Deployment;
 use super::headers::{self, Framing};
 use super::{Chunks, Incoming, Outgoing, OutgoingBody};
 use crate::base::fault::{Fault, Kind};
@@ -14,6 +15,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::Method;
 use http::header::{CONTENT_LENGTH, HeaderValue};
+use http_body::{Frame, SizeHint};
+use hyper_util::client::legacy;
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::error::Error;
@@ -44,7 +47,8 @@ impl Upstream {
     }
 
     /// Sends one request and returns as soon as the head of its answer is in. Any status is an
-    /// answer; a redirect is not followed. Nothing is sent twice. Dropping the future or the
+    /// answer; a redirect is not followed. Nothing is sent twice: only a request of which no byte went out,
+    /// because its kept connection was closed meanwhile, goes to another connection. Dropping the future or the
     /// answer's body closes the connection to the upstream.
     ///
     /// # Errors
@@ -63,44 +67,42 @@ impl Upstream {
 
 impl Deployment {
     async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Fault> {
-        let url = self.url(&outgoing.target)?;
-        let mut request = reqwest::Request::new(outgoing.method, url);
+        let uri = self.uri(outgoing.target)?;
         let mut map = outgoing.headers;
-        let sent = match outgoing.body {
+        let (body, upload) = match outgoing.body {
             OutgoingBody::Whole(bytes) => {
                 headers::for_upstream(&mut map, Framing::Counted);
                 // Where a body is expected, its absence is declared too (RFC 9110 §8.6); the
                 // transport counts every other body.
-                if bytes.is_empty() && matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
-                {
+                if bytes.is_empty() && matches!(outgoing.method, Method::POST | Method::PUT | Method::PATCH) {
                     map.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
                 }
-                *request.body_mut() = Some(bytes.into());
-                None
+                (Sending::Whole(bytes), None)
             }
             OutgoingBody::Flow(chunks) => {
                 headers::for_upstream(&mut map, Framing::AsDeclared);
                 let upload = Arc::new(Mutex::new(Upload { last: Instant::now(), fault: None }));
-                let watched = Watched { chunks, upload: upload.clone() };
-                *request.body_mut() = Some(reqwest::Body::wrap_stream(watched));
-                Some(upload)
+                (Sending::Flow { chunks, upload: upload.clone() }, Some(upload))
             }
         };
         if let Some(credential) = &self.credential {
             credential.replace_in(&mut map);
         }
+        let mut request = http::Request::new(body);
+        *request.method_mut() = outgoing.method;
+        *request.uri_mut() = uri;
         *request.headers_mut() = map;
 
         let answer = tokio::select! {
             biased;
-            answer = self.http.execute(request) => answer.map_err(|error| self.failed(error, sent.as_deref()))?,
-            () = silence(self.first_byte_timeout, sent.as_deref()) => return Err(self.no_answer()),
+            answer = self.http.request(request) => answer.map_err(|error| self.failed(error, upload.as_deref()))?,
+            () = silence(self.first_byte_timeout, upload.as_deref()) => return Err(self.no_answer()),
         };
         Ok(self.incoming(answer))
     }
 
-    fn incoming(&self, answer: reqwest::Response) -> Incoming {
-        let (parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
+    fn incoming(&self, answer: http::Response<hyper::body::Incoming>) -> Incoming {
+        let (parts, body) = answer.into_parts();
         let mut map = parts.headers;
         headers::strip_hop_by_hop(&mut map);
         let body = Body {
@@ -126,13 +128,12 @@ impl Deployment {
     }
 
     /// The fault behind an exchange that ended before the head of an answer.
-    fn failed(&self, error: reqwest::Error, sent: Option<&Mutex<Upload>>) -> Fault {
-        if let Some(fault) = sent.and_then(|upload| upload.lock().fault.take()) {
+    fn failed(&self, error: legacy::Error, upload: Option<&Mutex<Upload>>) -> Fault {
+        if let Some(fault) = upload.and_then(|upload| upload.lock().fault.take()) {
             return fault;
         }
         let name = &self.name;
-        let error = error.without_url();
-        if error.is_connect() && error.is_timeout() {
+        if timed_out(&error) {
             let limit = humantime::format_duration(self.connect_timeout);
             let message = format!(
                 "no connection to upstream {name} within {limit}; check that its address can be reached, or raise `connect_timeout`"
@@ -157,12 +158,23 @@ fn root(error: &dyn Error) -> String {
     while let Some(next) = last.source() {
         last = next;
     }
-    let text = last.to_string();
-    if text.is_empty() { chain(error) } else { text }
+    last.to_string()
+}
+
+/// Whether a connection was given up after `connect_timeout`.
+fn timed_out(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<TimedOut>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// How far a flowing request body has come.
-struct Upload {
+pub(super) struct Upload {
     /// When a chunk was last handed to the connection.
     last: Instant,
     /// What the client's side ended in.
@@ -181,32 +193,52 @@ async fn silence(limit: Duration, upload: Option<&Mutex<Upload>>) {
     }
 }
 
-/// A request body on its way, that notes its progress and the fault it ends in.
-struct Watched {
-    chunks: Chunks,
-    upload: Arc<Mutex<Upload>>,
+/// A request body on its way. One that flows notes its progress, and the fault that it ends in.
+pub(super) enum Sending {
+    Whole(Bytes),
+    Flow { chunks: Chunks, upload: Arc<Mutex<Upload>> },
 }
 
 /// Stands in for the fault of the client's side while the connection is torn down.
 #[derive(Debug, thiserror::Error)]
 #[error("the request body broke off")]
-struct BrokeOff;
+pub(super) struct BrokeOff;
 
-impl Stream for Watched {
-    type Item = Result<Bytes, BrokeOff>;
+impl http_body::Body for Sending {
+    type Data = Bytes;
+    type Error = BrokeOff;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = ready!(self.chunks.as_mut().poll_next(context));
-        let mut upload = self.upload.lock();
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+        let (chunks, upload) = match self.get_mut() {
+            Sending::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
+            Sending::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Sending::Flow { chunks, upload } => (chunks, upload),
+        };
+        let next = ready!(chunks.as_mut().poll_next(context));
+        let mut upload = upload.lock();
         upload.last = Instant::now();
         Poll::Ready(match next {
             None => None,
-            Some(Ok(bytes)) => Some(Ok(bytes)),
+            Some(Ok(bytes)) => Some(Ok(Frame::data(bytes))),
             Some(Err(fault)) => {
                 upload.fault = Some(fault);
                 Some(Err(BrokeOff))
             }
         })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Sending::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Sending::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Sending::Flow { .. } => SizeHint::default(),
+        }
     }
 }
 
@@ -215,7 +247,7 @@ pin_project! {
     /// slow client is not taken for a slow upstream.
     struct Body {
         #[pin]
-        inner: reqwest::Body,
+        inner: hyper::body::Incoming,
         name: Arc<str>,
         idle: Duration,
         // Made the first time that a chunk is not there yet.
@@ -247,7 +279,7 @@ impl Stream for Body {
                 Poll::Ready(Some(Err(error))) => {
                     *this.ended = true;
                     let message = format!("upstream {} broke off in mid-answer: {}", this.name, root(&error));
-                    let fault = Fault::new(Kind::UpstreamBroke, message).caused_by(error.without_url());
+                    let fault = Fault::new(Kind::UpstreamBroke, message).caused_by(error);
                     return Poll::Ready(Some(Err(fault)));
                 }
                 Poll::Ready(None) => {

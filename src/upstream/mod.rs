@@ -3,10 +3,12 @@
 //! | file | has |
 //! |---|---|
 //! | `client` | one HTTP exchange, with its time limits |
-//! | `deployment` | one endpoint: its address, prefix, credential and connections |
+//! | `connect` | the client of one deployment: connections, TLS, the limit on connecting |
+//! | `deployment` | one endpoint: its address, prefix and credential |
 //! | `headers` | which headers end at each hop |
 
 pub mod client;
+mod connect;
 mod deployment;
 pub mod headers;
 

@@ -27,7 +27,7 @@ mod script;
 mod serve;
 pub mod settings;
 mod state;
-mod text;
+pub(super) mod text;
 pub mod tokens;
 mod tools;
 mod write;

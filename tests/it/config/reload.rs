@@ -13,8 +13,11 @@ use tempfile::TempDir;
 #[test]
 fn what_a_reload_cannot_change_is_named() {
     let old = read("").unwrap();
-    let new = read("[server]\nlisten = \"127.0.0.1:1\"\n[cache]\nmemory = \"1GiB\"\nttl = \"2h\"\n[semantic]\nmodel = \"m\"").unwrap();
-    assert_eq!(Config::needs_restart(&old, &new), ["server.listen", "cache.memory", "semantic.model"]);
+    let new = read("[server]\nlisten = \"127.0.0.1:1\"\nmax_body = \"1MiB\"\n[cache]\nmemory = \"1GiB\"\nttl = \"2h\"\n[semantic]\nmodel = \"m\"").unwrap();
+    assert_eq!(
+        Config::needs_restart(&old, &new),
+        ["server.listen", "server.max_body", "cache.memory", "semantic.model"]
+    );
     assert!(Config::needs_restart(&old, &read("[cache]\nttl = \"2h\"").unwrap()).is_empty());
 }
 

@@ -152,6 +152,7 @@ async fn one_connection_serves_one_request_after_another() {
             let head = connection.head().await;
             assert!(head.starts_with(line), "{head}");
             assert_eq!(field(&head, "content-length"), length, "{head}");
+            assert_eq!(field(&head, "accept"), None, "{head}");
             connection.send("HTTP/1.1 204 No Content\r\n\r\n").await;
         }
     };

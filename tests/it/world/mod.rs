@@ -89,7 +89,8 @@ impl World {
 
     /// With the default model. A model that is not there fails the scene.
     pub async fn with_meaning() -> World {
-        let world = World::with(|_| {}).await;
+        // A busy machine shall make a scene slow, not another scene.
+        let world = World::with(|config| config.semantic.patience = Duration::from_secs(10)).await;
         world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
         world
     }
@@ -108,6 +109,8 @@ impl World {
         let source = Source::new(None, [], flags);
         let mut config = Config::read(&source).expect("a config");
         change(&mut config);
+        // Somebody else's scene may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let server = app::start(config).await.expect("the server starts");
         // A connection of its own for each request: scenes move the clock past the keep-alive limit.
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");

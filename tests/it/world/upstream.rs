@@ -23,7 +23,6 @@ pub enum Say {
 /// What came in.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    pub method: String,
     pub target: String,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -149,7 +148,6 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
     let say = {
         let mut script = upstream.script.lock();
         script.asked.push(Asked {
-            method: parts.method.to_string(),
             target: parts.uri.to_string(),
             headers: parts.headers,
             body: bytes.clone(),
