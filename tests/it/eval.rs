@@ -2,9 +2,9 @@
 
 use reprise::cli::eval::{Args, EvalError, Sweep, calibrate, run_with};
 use reprise::config::{self, Config, Flags, Source, Strictness};
+use reprise::semantic::Semantic;
 use reprise::semantic::embedder::{EmbedError, Embedder, Vector, unit};
 use reprise::semantic::manifest::{Manifest, Thresholds};
-use reprise::semantic::Semantic;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,8 +53,13 @@ struct Desk {
 
 impl Desk {
     fn new() -> Desk {
-        let config = config::Semantic { patience: Duration::from_secs(60), queue: 4_096, ..config::Semantic::default() };
-        let semantic = Semantic::of(vec![Arc::new(Words)], &["eng".to_owned()], Thresholds::default(), &config);
+        let config = config::Semantic {
+            patience: Duration::from_secs(60),
+            queue: 4_096,
+            ..config::Semantic::default()
+        };
+        let semantic =
+            Semantic::of(vec![Arc::new(Words)], &["eng".to_owned()], Thresholds::default(), &config);
         Desk { folder: tempfile::tempdir().expect("a folder"), semantic: semantic.expect("a model") }
     }
 
@@ -111,7 +116,12 @@ fn small_stream() -> Vec<Value> {
 }
 
 fn plain(stream: PathBuf, threshold: f32) -> Args {
-    Args { stream: vec![stream], threshold: Some(threshold), verify: Some(Strictness::Off), ..Args::default() }
+    Args {
+        stream: vec![stream],
+        threshold: Some(threshold),
+        verify: Some(Strictness::Off),
+        ..Args::default()
+    }
 }
 
 #[test]
@@ -122,7 +132,11 @@ fn a_stream_is_replayed_as_the_cache_would_serve_it() {
     assert_eq!(got["requests"], 6);
     assert_eq!((got["ceiling"].as_f64(), got["exact"].as_f64()), (Some(0.5), Some(0.333333)));
     let served = &got["served"];
-    assert_eq!((served["hit"].as_f64(), served["right"].as_f64()), (Some(0.666667), Some(0.333333)), "{served}");
+    assert_eq!(
+        (served["hit"].as_f64(), served["right"].as_f64()),
+        (Some(0.666667), Some(0.333333)),
+        "{served}"
+    );
     assert_eq!(served["wrong"].as_f64(), Some(0.333333));
 
     let high = desk.json(plain(stream, 1.0));
@@ -143,10 +157,15 @@ fn the_json_of_a_stream_has_the_contracts_shape() {
     assert_eq!(got["input"], stream.display().to_string());
     assert_eq!((&got["served"]["threshold"], &got["served"]["verify"]), (&json!(0.85), &json!("strict")));
     assert!(got["served"]["embed_p50_ms"].as_f64().is_some_and(|ms| ms > 0.0));
-    let settings: Vec<(f64, &str)> = got["sweep"].as_array().expect("rows").iter().map(|row| {
-        assert_eq!(keys(row), ["hit", "right", "threshold", "verify", "wrong"]);
-        (row["threshold"].as_f64().expect("a number"), row["verify"].as_str().expect("a word"))
-    }).collect();
+    let settings: Vec<(f64, &str)> = got["sweep"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| {
+            assert_eq!(keys(row), ["hit", "right", "threshold", "verify", "wrong"]);
+            (row["threshold"].as_f64().expect("a number"), row["verify"].as_str().expect("a word"))
+        })
+        .collect();
     assert_eq!(settings, [(0.7, "strict"), (0.7, "off"), (0.9, "strict"), (0.9, "off")]);
 }
 
@@ -165,18 +184,25 @@ fn several_inputs_stand_in_one_list() {
 fn pairs_give_precision_recall_and_what_was_refused() {
     let desk = Desk::new();
     let pair = |a: &str, b: &str, label: u8| json!({ "a": a, "b": b, "label": label });
-    let pairs = desk.file("p.jsonl", &[
-        pair("where is order 1001", "where is order 1001", 1),
-        pair("where is order 1001 now", "where is order 1002 now", 0),
-        pair("green tea please", "please green tea", 1),
-        pair("my bicycle is broken", "the weather looks fine", 1),
-        pair("my bicycle is broken", "who wrote this novel", 0),
-    ]);
-    let args = Args { pairs: vec![pairs], threshold: Some(0.75), sweep: Some(Sweep(vec![0.75])), ..Args::default() };
+    let pairs = desk.file(
+        "p.jsonl",
+        &[
+            pair("where is order 1001", "where is order 1001", 1),
+            pair("where is order 1001 now", "where is order 1002 now", 0),
+            pair("green tea please", "please green tea", 1),
+            pair("my bicycle is broken", "the weather looks fine", 1),
+            pair("my bicycle is broken", "who wrote this novel", 0),
+        ],
+    );
+    let args =
+        Args { pairs: vec![pairs], threshold: Some(0.75), sweep: Some(Sweep(vec![0.75])), ..Args::default() };
     let got = desk.json(args);
     assert_eq!(keys(&got), ["auc", "input", "model", "requests", "served", "sweep"]);
     let strict = &got["sweep"][0];
-    assert_eq!(keys(strict), ["auc", "passed_same", "precision", "recall", "refused_different", "threshold", "verify"]);
+    assert_eq!(
+        keys(strict),
+        ["auc", "passed_same", "precision", "recall", "refused_different", "threshold", "verify"]
+    );
     assert_eq!((strict["precision"].as_f64(), strict["refused_different"].as_f64()), (Some(1.0), Some(1.0)));
     let off = &got["sweep"][1];
     assert_eq!((off["precision"].as_f64(), off["recall"].as_f64()), (Some(0.666667), Some(0.666667)));
@@ -187,8 +213,10 @@ fn pairs_give_precision_recall_and_what_was_refused() {
 #[test]
 fn a_log_gives_hits_and_an_estimate_from_recorded_answers() {
     let desk = Desk::new();
-    let chat = |question: &str, system: &str| json!({ "model": "gpt", "messages": [
-        { "role": "system", "content": system }, { "role": "user", "content": question }] });
+    let chat = |question: &str, system: &str| {
+        json!({ "model": "gpt", "messages": [
+        { "role": "system", "content": system }, { "role": "user", "content": question }] })
+    };
     let mut first = chat("open the big red door", "be kind");
     first["response"] = json!({ "choices": [{ "message": { "content": "It is open." } }] });
     let mut second = chat("the big red door open", "be kind");
@@ -196,8 +224,10 @@ fn a_log_gives_hits_and_an_estimate_from_recorded_answers() {
     let mut third = chat("open the big red gate", "be kind");
     third["response"] = json!("No gate is known here at all.");
     let elsewhere = chat("open the big red door", "be rude");
-    let log = desk.file("l.jsonl", &[first, second, third, elsewhere, json!({ "prompt": "open the big red door" })]);
-    let args = Args { log: vec![log], threshold: Some(0.75), verify: Some(Strictness::Off), ..Args::default() };
+    let log = desk
+        .file("l.jsonl", &[first, second, third, elsewhere, json!({ "prompt": "open the big red door" })]);
+    let args =
+        Args { log: vec![log], threshold: Some(0.75), verify: Some(Strictness::Off), ..Args::default() };
     let got = desk.json(args);
     assert_eq!(keys(&got), ["exact", "input", "model", "requests", "served", "sweep"]);
     let served = &got["served"];
@@ -208,17 +238,20 @@ fn a_log_gives_hits_and_an_estimate_from_recorded_answers() {
 /// Questions from few words, so that many are equally near, in classes by their first word.
 fn crowded_stream(requests: u32) -> Vec<Value> {
     const WORDS: [&str; 12] = [
-        "apple", "bridge", "candle", "desert", "engine", "forest", "garden", "harbour", "island", "jacket", "kettle", "ladder",
+        "apple", "bridge", "candle", "desert", "engine", "forest", "garden", "harbour", "island", "jacket",
+        "kettle", "ladder",
     ];
     let mut state = 7u32;
     let mut draw = move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         WORDS[(state >> 16) as usize % WORDS.len()]
     };
-    (0..requests).map(|_| {
-        let first = draw();
-        asked(&format!("tell me about {first} and {} or {} with {}", draw(), draw(), draw()), first)
-    }).collect()
+    (0..requests)
+        .map(|_| {
+            let first = draw();
+            asked(&format!("tell me about {first} and {} or {} with {}", draw(), draw(), draw()), first)
+        })
+        .collect()
 }
 
 #[test]
@@ -245,7 +278,10 @@ fn each_row_of_a_sweep_is_what_a_run_of_its_own_gives() {
         }
     }
     let spread: Vec<f64> = rows.iter().filter_map(|row| row["wrong"].as_f64()).collect();
-    assert!(spread.iter().any(|wrong| *wrong > 0.1), "a stream that nothing errs on proves little: {spread:?}");
+    assert!(
+        spread.iter().any(|wrong| *wrong > 0.1),
+        "a stream that nothing errs on proves little: {spread:?}"
+    );
 }
 
 #[test]
@@ -274,17 +310,23 @@ fn the_table_marks_what_is_served_recommends_and_shows_the_worst() {
     let (ran, shown) = desk.run(&Args { sweep, max_wrong_rate: Some(1.0), ..plain(stream, 0.8) });
     ran.expect("measured");
     assert!(shown.lines().any(|line| line.trim_start().starts_with("> 0.8 ")), "{shown}");
-    assert!(shown.contains("recommended  threshold 0.99, verify off: hit 50.0 %, right 50.0 %, wrong 0.00 %"), "{shown}");
+    assert!(
+        shown.contains("recommended  threshold 0.99, verify strict: hit 50.0 %, right 50.0 %, wrong 0.00 %"),
+        "{shown}"
+    );
     assert!(shown.contains("please turn the garden light off  (2 times)"), "{shown}");
 }
 
 #[test]
 fn the_page_needs_nothing_from_elsewhere_and_shows_texts_as_texts() {
     let desk = Desk::new();
-    let stream = desk.file("s.jsonl", &[
-        asked("show <script>alert(1)</script> my big orders", "a"),
-        asked("<script>alert(1)</script> show my big orders", "b"),
-    ]);
+    let stream = desk.file(
+        "s.jsonl",
+        &[
+            asked("show <script>alert(1)</script> my big orders", "a"),
+            asked("<script>alert(1)</script> show my big orders", "b"),
+        ],
+    );
     let html = desk.path("o.html");
     let (ran, _) = desk.run(&Args { html: Some(html.clone()), ..plain(stream, 0.8) });
     ran.expect("measured");
@@ -312,7 +354,8 @@ fn a_bad_line_is_named_with_its_number() {
     ] {
         let path = desk.text("bad.jsonl", &text);
         let files = |name: &str| if name == kind { vec![path.clone()] } else { Vec::new() };
-        let args = Args { stream: files("stream"), pairs: files("pairs"), log: files("log"), ..Args::default() };
+        let args =
+            Args { stream: files("stream"), pairs: files("pairs"), log: files("log"), ..Args::default() };
         let (ran, _) = desk.run(&args);
         let wrong = ran.expect_err("a bad line").to_string();
         assert!(wrong.starts_with(&format!("{}{said}", path.display())), "{wrong}");
@@ -325,11 +368,10 @@ fn a_bad_line_is_named_with_its_number() {
 fn a_language_that_the_model_does_not_cover_matches_exactly_only() {
     let desk = Desk::new();
     let question = "배송은 얼마나 걸리나요";
-    let stream = desk.file("s.jsonl", &[
-        asked(question, "a"),
-        asked("배송은 언제 얼마나 걸리나요", "b"),
-        asked(question, "a"),
-    ]);
+    let stream = desk.file(
+        "s.jsonl",
+        &[asked(question, "a"), asked("배송은 언제 얼마나 걸리나요", "b"), asked(question, "a")],
+    );
     let path = desk.path("out.json");
     let (ran, shown) = desk.run(&Args { json: Some(path), ..plain(stream, 0.1) });
     ran.expect("measured");
@@ -339,9 +381,16 @@ fn a_language_that_the_model_does_not_cover_matches_exactly_only() {
 
 #[test]
 fn calibration_replaces_its_own_lines_and_nothing_else() {
-    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/manifest.toml")).expect("shipped");
+    let manifest =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/manifest.toml"))
+            .expect("shipped");
     let one = |threshold: f64, target: f64| calibrate::Calibrated {
-        verify: "strict", target, threshold, wrong: 0.004, wrong_bound: 0.006, right: 0.6,
+        verify: "strict",
+        target,
+        threshold,
+        wrong: 0.004,
+        wrong_bound: 0.006,
+        right: 0.6,
     };
     let model = "use-multilingual-v3-int8";
     let once = calibrate::written(&manifest, model, &[one(0.8, 0.005), one(0.7, 0.01)]).expect("written");
@@ -365,11 +414,14 @@ fn calibration_replaces_its_own_lines_and_nothing_else() {
 #[test]
 fn the_commands_exit_code_is_the_gate() {
     let desk = Desk::new();
-    let stream = desk.file("s.jsonl", &[
-        asked("How do I reset my password?", "a"),
-        asked("How can I reset my password?", "a"),
-        asked("Why is the sky blue?", "b"),
-    ]);
+    let stream = desk.file(
+        "s.jsonl",
+        &[
+            asked("How do I reset my password?", "a"),
+            asked("How can I reset my password?", "a"),
+            asked("Why is the sky blue?", "b"),
+        ],
+    );
     let run = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reprise"));
         command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("eval").arg("--stream").arg(&stream).args(more);
