@@ -11,6 +11,7 @@
 mod batches;
 mod canon;
 mod config;
+mod eval;
 mod exact;
 mod front;
 mod meaning;
