@@ -22,7 +22,8 @@ use serde_json::json;
 use std::hint::black_box;
 use tokio::runtime::Runtime;
 
-const SYSTEM: &str = "You are the support assistant of an online shop. Answer in two or three friendly sentences.";
+const SYSTEM: &str =
+    "You are the support assistant of an online shop. Answer in two or three friendly sentences.";
 
 fn ask(question: &str, stream: bool) -> Ask {
     let body = json!({ "model": "gpt-4o-mini", "stream": stream,
@@ -60,7 +61,8 @@ fn gateway(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let upstream = runtime.block_on(StandIn::start(Settings::default())).expect("a stand-in");
     let exact = runtime.block_on(app::start(config(&upstream.url(), CacheMode::Exact))).expect("a server");
-    let semantic = runtime.block_on(app::start(config(&upstream.url(), CacheMode::Semantic))).expect("a server");
+    let semantic =
+        runtime.block_on(app::start(config(&upstream.url(), CacheMode::Semantic))).expect("a server");
     runtime.block_on(semantic.semantic_ready()).expect("run scripts/fetch");
     let mut group = criterion.benchmark_group("gateway");
     for (name, server, stream) in [("exact hit, plain", &exact, false), ("exact hit, stream", &exact, true)] {
@@ -73,14 +75,18 @@ fn gateway(criterion: &mut Criterion) {
         });
     }
     runtime.block_on(async {
-        read(semantic.gateway().serve(ask("how do I change my delivery address?", false)).await.expect("one")).await;
+        read(
+            semantic.gateway().serve(ask("how do I change my delivery address?", false)).await.expect("one"),
+        )
+        .await;
     });
     // Each question is new to the embedder's memo, and near the stored one.
     let mut number = 0u64;
     group.bench_function("semantic look-up, one entry", |bencher| {
         bencher.iter(|| {
             number += 1;
-            let question = format!("how can I change my delivery address please? {}", "!".repeat(number as usize % 40));
+            let question =
+                format!("how can I change my delivery address please? {}", "!".repeat(number as usize % 40));
             runtime.block_on(async {
                 read(semantic.gateway().serve(ask(&question, false)).await.expect("an answer")).await;
             });
@@ -117,7 +123,9 @@ fn tape(criterion: &mut Criterion) {
     let tape = record(&stream);
     let mut group = criterion.benchmark_group("tape");
     group.throughput(Throughput::Bytes(stream.len() as u64));
-    group.bench_function("record a stream of 200 tokens", |bencher| bencher.iter(|| record(black_box(&stream))));
+    group.bench_function("record a stream of 200 tokens", |bencher| {
+        bencher.iter(|| record(black_box(&stream)))
+    });
     for (name, stream) in [("play as a stream", true), ("play as a body", false)] {
         let form = Form { stream, include_usage: false };
         group.bench_function(name, |bencher| bencher.iter(|| tape.play(black_box(form)).expect("playable")));

@@ -48,7 +48,13 @@ impl Flights {
                     let (live, when_followed) = (Live::new(cap), Arc::<OnceLock<Hook>>::default());
                     let hook = when_followed.clone();
                     map.insert(key, Arc::new(Flight { form, credential, live: live.clone(), when_followed }));
-                    return Seat::Lead(Leader { flights: self.clone(), key, live, when_followed: hook, landed: false });
+                    return Seat::Lead(Leader {
+                        flights: self.clone(),
+                        key,
+                        live,
+                        when_followed: hook,
+                        landed: false,
+                    });
                 }
             }
         };

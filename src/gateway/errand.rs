@@ -109,7 +109,8 @@ impl Errand {
         let reply = Reply { status, headers, body: ReplyBody::Flow(Box::pin(from_errand)) };
         let _ = client.send(Ok((deployment, reply)));
         let keep = (status == StatusCode::OK).then_some(keep);
-        let reading = Reading { gateway: gateway.clone(), settings, recorder: Some(recorder), keep, embedding, leader };
+        let reading =
+            Reading { gateway: gateway.clone(), settings, recorder: Some(recorder), keep, embedding, leader };
         reading.read(body, to_client, length).await;
     }
 }
@@ -166,7 +167,10 @@ impl Reading {
                 None => body.next().await,
                 Some(deadline) => match tokio::time::timeout_at(deadline, body.next()).await {
                     Ok(next) => next,
-                    Err(_) => return self.broke(to_client, Fault::new(Kind::UpstreamTimeout, "nobody waits any more")),
+                    Err(_) => {
+                        return self
+                            .broke(to_client, Fault::new(Kind::UpstreamTimeout, "nobody waits any more"));
+                    }
                 },
             };
             let chunk = match next {
@@ -198,7 +202,8 @@ impl Reading {
 
     /// Whether there is a reason to read on without a client.
     fn goes_on(&self) -> bool {
-        let recording = self.keep.is_some() && self.recorder.as_ref().is_some_and(|recorder| !recorder.is_lost());
+        let recording =
+            self.keep.is_some() && self.recorder.as_ref().is_some_and(|recorder| !recorder.is_lost());
         recording || self.leader.as_ref().is_some_and(Leader::followed)
     }
 
