@@ -50,6 +50,9 @@ fn moved_phrase(places: &[usize], drops: usize) -> bool {
 }
 
 fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
+    if [Role::From, Role::To, Role::Than].iter().any(|role| passed_on(*role, a, b, aligned)) {
+        return true;
+    }
     let mut swapped = 0;
     let compares = |words: &[Word]| words.iter().any(|w| w.role == Role::Than);
     let both_compare = compares(&a.words) && compares(&b.words);
@@ -70,6 +73,14 @@ fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
     swapped >= 2
 }
 
+/// Whether a role has gone from one shared word to another: "서울에서 부산 가는" / "부산에서 서울 가는", where
+/// the other word of the pair bears no particle.
+fn passed_on(role: Role, a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
+    let pairs = || a.words.iter().zip(&aligned.a).filter_map(|(word, found)| Some((word, &b.words[found.to?])));
+    pairs().any(|(word, other)| word.role == role && other.role != role)
+        && pairs().any(|(word, other)| word.role != role && other.role == role)
+}
+
 /// The role that an English preposition gives the content word behind it (an article may stand between).
 pub fn english_role(before: &[&str]) -> Role {
     let before = match before {
@@ -82,5 +93,28 @@ pub fn english_role(before: &[&str]) -> Role {
         [.., "to" | "into"] => Role::To,
         [.., "than"] => Role::Than,
         _ => Role::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Strictness;
+    use crate::semantic::verify::{Judgement, Near, Reading, judge};
+
+    fn refused(asked: &str, stored: &str) -> bool {
+        let (asked, stored) = (Reading::of(asked), Reading::of(stored));
+        let near = Near { asked: &asked, stored: &stored, cosine: 0.98, gap: None };
+        matches!(judge(&near, Strictness::Strict), Judgement::Different(_))
+    }
+
+    #[test]
+    fn a_direction_turned_round_is_another_question() {
+        for (asked, stored) in [
+            ("서울에서 부산 가는 택배 기간이 궁금합니다", "부산에서 서울 가는 택배 기간이 궁금합니다"),
+            ("플러스에서 베이직 요금제로 바꾸고 싶어요", "베이직에서 플러스 요금제로 바꾸고 싶어요"),
+            ("move me from Plus to Basic please", "move me from Basic to Plus please"),
+        ] {
+            assert!(refused(asked, stored), "{asked} / {stored}");
+        }
     }
 }
