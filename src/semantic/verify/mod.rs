@@ -41,8 +41,8 @@ pub enum Judgement {
 /// Judges whether the answer to `stored` also answers `asked`. Pure; microseconds for short texts,
 /// linear in their length. With `Strictness::Off` the cosine alone decides.
 pub fn judge(asked: &str, stored: &str, cosine: f32, threshold: f32, strictness: Strictness) -> Judgement {
-    // Not `<`: a cosine or a threshold that is no number must refuse.
-    if !(cosine >= threshold) {
+    // A cosine or a threshold that is no number refuses too.
+    if cosine < threshold || cosine.is_nan() || threshold.is_nan() {
         return Judgement::Different(Rule::Threshold);
     }
     if strictness == Strictness::Off || asked == stored {
