@@ -11,7 +11,8 @@ use whatlang::{Detector, Lang};
 /// Letters from which the language of a text is guessed at all.
 const GUESS_FROM: usize = 40;
 
-/// The languages of one model. Checking a text takes 1 to 30 µs.
+/// The languages of one model. Checking a text takes about a
+/// microsecond, and 0.1 ms for the few whose language must be guessed.
 pub struct Cover {
     scripts: Vec<Script>,
     languages: Vec<Lang>,
@@ -29,11 +30,12 @@ impl Cover {
     /// Refuses a text without letters, with a letter of a script that the model does not cover, or
     /// that is beyond doubt in another language. Up to two Greek letters pass anywhere, as symbols.
     pub fn check(&self, text: &str) -> Result<(), Bypass> {
-        let (mut letters, mut greek) = (0usize, 0usize);
+        let (mut letters, mut latin, mut greek) = (0usize, 0usize, 0usize);
         for letter in text.chars().filter(|c| c.is_alphabetic()) {
             letters += 1;
             match letter.script() {
                 Script::Common | Script::Inherited => {}
+                Script::Latin if self.scripts.contains(&Script::Latin) => latin += 1,
                 script if self.scripts.contains(&script) => {}
                 Script::Greek if greek < 2 => greek += 1,
                 _ => return Err(Bypass::Language),
@@ -42,18 +44,33 @@ impl Cover {
         if letters == 0 {
             return Err(Bypass::Language);
         }
-        match letters >= GUESS_FROM && self.is_surely_another(text) {
+        // Names and commands in Latin letters inside another script say nothing of the language.
+        match latin == letters && letters >= GUESS_FROM && self.is_surely_another(text) {
             true => Err(Bypass::Language),
             false => Ok(()),
         }
     }
 
     fn is_surely_another(&self, text: &str) -> bool {
+        if self.languages.contains(&Lang::Eng) && is_plainly_english(text) {
+            return false;
+        }
         match self.detector.detect(text) {
             Some(guess) => guess.is_reliable() && !self.languages.contains(&guess.lang()),
             None => false,
         }
     }
+}
+
+/// Two of the commonest English words that are words of no other language: spares most texts the guess,
+/// which costs a hundred times as much.
+fn is_plainly_english(text: &str) -> bool {
+    const WORDS: [&str; 24] = [
+        "the", "is", "how", "what", "my", "of", "and", "i", "you", "are", "why", "can", "does", "which",
+        "with", "your", "where", "it", "that", "this", "should", "have", "when", "for",
+    ];
+    let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    words.filter(|word| WORDS.iter().any(|common| word.eq_ignore_ascii_case(common))).nth(1).is_some()
 }
 
 /// The scripts a language is written in. Digits and punctuation belong to none.
@@ -134,6 +151,13 @@ mod tests {
         assert_eq!(english().check(long), Err(Bypass::Language));
         assert_eq!(multilingual().check(long), Ok(()));
         assert_eq!(english().check("mot de passe"), Ok(()));
+    }
+
+    #[test]
+    fn commands_in_latin_letters_do_not_make_korean_another_language() {
+        let text =
+            "kubectl rollout restart deployment frontend staging 명령이 왜 CrashLoopBackOff 상태로 끝나나요";
+        assert_eq!(multilingual().check(text), Ok(()));
     }
 
     #[test]

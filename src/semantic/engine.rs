@@ -45,8 +45,8 @@ pub struct Semantic {
 }
 
 impl Semantic {
-    /// Loads ONNX Runtime and the model, once for each thread. Blocks for about a second; call it from
-    /// a blocking thread.
+    /// Loads ONNX Runtime and the model, once for each thread. Blocks on the disk and the
+    /// processor; call it from a blocking thread.
     pub fn load(config: &config::Semantic) -> Result<Semantic, LoadError> {
         Semantic::load_with(config, None)
     }
@@ -60,6 +60,7 @@ impl Semantic {
         for _ in 1..config.threads.max(1) {
             embedders.push(open(config, &manifest, &runtime)?.embedder);
         }
+        super::trim::give_back_freed_memory();
         Semantic::of(embedders, &languages, thresholds, config)
     }
 

@@ -35,7 +35,7 @@ pub struct Shape {
 }
 
 impl Transformer {
-    /// Loads `model.onnx` and `tokenizer.json` of `folder`; blocks for some 100 ms.
+    /// Loads `model.onnx` and `tokenizer.json` of `folder`; blocks on the disk and the processor.
     pub fn open(
         name: &str,
         folder: &Path,
@@ -137,7 +137,7 @@ impl Embedder for Transformer {
         self.dim
     }
 
-    /// Eight MiniLM texts a pass save 10 % over eight passes; not worth the wait of the first.
+    /// Eight MiniLM texts a pass save less than 10 % over eight passes; not worth the wait of the first.
     fn batch(&self) -> usize {
         1
     }

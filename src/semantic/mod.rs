@@ -17,6 +17,7 @@
 //! | `open` | from the value of `semantic.model` to a loaded model |
 //! | `minilm` | transformers with a tokenizer: MiniLM, any folder, fastembed's catalogue |
 //! | `multilingual`, `sentencepiece` | a graph from strings to vectors, and its tokenizer |
+//! | `trim` | gives memory back once a model is loaded |
 //! | `cover` | which languages a model covers, and whether a text is in one |
 //! | `pool` | threads, queue, batches, shedding |
 //! | `index`, `partition` | the map of partitions, and the entries of one |
@@ -39,6 +40,7 @@ mod partition;
 pub mod pool;
 pub mod runtime;
 mod sentencepiece;
+mod trim;
 pub mod verify;
 
 pub use embedder::{EmbedError, Vector};

@@ -23,7 +23,7 @@ pub struct StringGraph {
 }
 
 impl StringGraph {
-    /// Loads the graph; blocks for about a second.
+    /// Loads the graph; blocks on the disk and the processor.
     pub fn open(
         name: &str,
         model: &Path,
@@ -80,7 +80,7 @@ fn session(model: &[u8], tokenizer: SentencePiece, runtime: &OnnxRuntime) -> ort
         .with_intra_threads(1)?
         .with_memory_pattern(false)?
         .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(false).build()])?
-        .with_operators(Arc::new(operators))?;
+        .with_operators(operators)?;
     builder.commit_from_memory(model)
 }
 

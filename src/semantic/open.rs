@@ -20,7 +20,7 @@ pub struct Opened {
 }
 
 /// Loads the model named by `config.model`: of the manifest, a folder, or fastembed's catalogue.
-/// Blocks for up to a second, longer where the catalogue downloads.
+/// Blocks, and for long where the catalogue downloads.
 pub fn open(
     config: &config::Semantic,
     manifest: &Manifest,

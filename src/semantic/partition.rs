@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// Rows the tail holds beside a graph before the background thread moves them.
 const TAIL: usize = 512;
-/// Rows moved at a time: copying and taking them out keeps the lock for well under a millisecond.
+/// Rows moved at a time: the lock is held while so many are copied, and while they are taken out.
 const BATCH: usize = 256;
 /// A graph is rebuilt when this share of its points, in percent, is dead.
 const DEAD_PERCENT: usize = 30;

@@ -20,7 +20,7 @@ const UNKNOWN: i32 = 0;
 const BEGIN: i32 = 1;
 const END: i32 = 2;
 
-/// A loaded tokenizer; about 12 MiB for 128,000 pieces.
+/// A loaded tokenizer.
 pub struct SentencePiece {
     pieces: HashMap<Box<str>, (i32, f32)>,
     longest: usize,

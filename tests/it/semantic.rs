@@ -5,7 +5,7 @@ use reprise::base::digest::{ExactKey, Partition};
 use reprise::canon::Bypass;
 use reprise::config::{self, Strictness};
 use reprise::semantic::embedder::{EmbedError, Embedder, Unit, Vector, unit};
-use reprise::semantic::index::{Index, Inserted};
+use reprise::semantic::index::Inserted;
 use reprise::semantic::pool::Pool;
 use reprise::semantic::verify::{Judgement, Near, Reading, judge};
 use reprise::semantic::{LoadError, Semantic};
@@ -310,112 +310,4 @@ async fn a_text_asked_again_skips_its_pass() {
     assert_eq!(pool.embed("twice").await, pool.embed("twice").await);
     assert_eq!(embedder.passes.load(Ordering::SeqCst), 1);
     assert_eq!(pool.metrics().remembered.load(Ordering::Relaxed), 1);
-}
-
-/// A unit vector of 32 numbers that depends on `seed` only.
-fn vector(seed: u64) -> Vector {
-    let hash = blake3::hash(&seed.to_le_bytes());
-    let raw: Vec<f32> = hash.as_bytes().iter().map(|byte| f32::from(*byte) - 127.5).collect();
-    unit(&raw, 32).unwrap()
-}
-
-fn insert(index: &Index, number: u64) {
-    let question = Arc::from(format!("question {number}"));
-    assert_eq!(index.insert(HERE, key(number), &vector(number), question), Inserted::Kept);
-}
-
-/// How many of `numbers` are found as their own best neighbour.
-fn found(index: &Index, numbers: impl Iterator<Item = u64>) -> usize {
-    let finds = |number: &u64| {
-        let best = index.nearest(&HERE, &vector(*number), 1, 0.99);
-        best.first()
-            .is_some_and(|best| best.key == key(*number) && *best.question == format!("question {number}"))
-    };
-    numbers.filter(finds).count()
-}
-
-#[test]
-fn a_large_partition_turns_into_a_graph_and_nothing_is_lost_on_the_way() {
-    let index = Index::new("model", 32, 300);
-    for number in 0..1_000 {
-        insert(&index, number);
-        // Searched while the graph is being built: what was inserted is found at once.
-        assert!(number % 100 != 0 || found(&index, number..=number) == 1, "{number}");
-    }
-    index.settle();
-    assert_eq!(index.len(), 1_000);
-    assert!(found(&index, 0..1_000) >= 990);
-}
-
-#[test]
-fn the_dead_are_never_found_and_their_graph_is_rebuilt_without_them() {
-    let index = Index::new("model", 32, 200);
-    (0..800).for_each(|number| insert(&index, number));
-    index.settle();
-    let full = index.bytes();
-    (0..600).for_each(|number| index.remove(&HERE, &key(number)));
-    assert_eq!(found(&index, 0..600), 0);
-    index.settle();
-    assert_eq!(found(&index, 0..600), 0);
-    assert!(found(&index, 600..800) >= 198);
-    assert!(index.bytes() < full / 2, "{} of {full}", index.bytes());
-    (600..800).for_each(|number| index.remove(&HERE, &key(number)));
-    assert_eq!((index.len(), index.partitions()), (0, 0));
-}
-
-#[test]
-fn a_key_inserted_again_has_its_newest_vector_only() {
-    let index = Index::new("model", 32, 1_000);
-    insert(&index, 1);
-    index.insert(HERE, key(1), &vector(2), Arc::from("newer"));
-    assert_eq!(index.len(), 1);
-    assert_eq!(index.nearest(&HERE, &vector(1), 5, 0.99), []);
-    assert_eq!(&*index.nearest(&HERE, &vector(2), 5, 0.99)[0].question, "newer");
-}
-
-#[test]
-fn a_vector_of_another_model_is_not_taken_and_finds_nothing() {
-    let index = Index::new("model", 32, 1_000);
-    insert(&index, 1);
-    let other: Vector = unit(&[1.0; 16], 16).unwrap();
-    assert_eq!(index.insert(HERE, key(2), &other, Arc::from("other")), Inserted::WrongLength);
-    assert_eq!(index.nearest(&HERE, &other, 5, -1.0), []);
-    assert_eq!(index.len(), 1);
-}
-
-#[test]
-fn neighbours_come_best_first_and_no_more_than_asked() {
-    let index = Index::new("model", 32, 1_000);
-    (0..50).for_each(|number| insert(&index, number));
-    let near = index.nearest(&HERE, &vector(7), 3, -1.0);
-    assert_eq!(near.len(), 3);
-    assert_eq!(near[0].key, key(7));
-    assert!(near[0].score >= near[1].score && near[1].score >= near[2].score);
-}
-
-#[test]
-fn inserts_searches_and_removals_from_many_threads_keep_every_promise() {
-    let index = Index::new("model", 32, 100);
-    std::thread::scope(|threads| {
-        for lane in 0..4u64 {
-            let index = &index;
-            threads.spawn(move || {
-                for number in (lane * 1_000)..(lane * 1_000 + 200) {
-                    insert(index, number);
-                    index.nearest(&HERE, &vector(number), 2, 0.9);
-                    if number % 2 == 0 {
-                        index.remove(&HERE, &key(number));
-                    }
-                }
-            });
-        }
-    });
-    index.settle();
-    assert_eq!(index.len(), 400);
-    let kept =
-        (0..4u64).flat_map(|lane| (lane * 1_000)..(lane * 1_000 + 200)).filter(|number| number % 2 == 1);
-    assert!(found(&index, kept) >= 396);
-    let removed =
-        (0..4u64).flat_map(|lane| (lane * 1_000)..(lane * 1_000 + 200)).filter(|number| number % 2 == 0);
-    assert_eq!(found(&index, removed), 0);
 }
