@@ -65,7 +65,7 @@ impl Sweep {
         }
         // In ten-thousandths, so that 0.7 + 0.1 + 0.1 is 0.9.
         let [first, last, step] = [first, last, step].map(|number| (number * 1e4).round());
-        if !(step >= 1.0) {
+        if step.is_nan() || step < 1.0 {
             return Err("expected a step of at least 0.0001".to_owned());
         }
         let count = ((last - first) / step) as usize + 1;
