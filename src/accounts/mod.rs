@@ -35,7 +35,8 @@ pub struct Accounts {
 impl Accounts {
     /// `key`: what digests of credentials are keyed with; who has not got it cannot test a guess.
     pub fn new(key: [u8; 32], clock: Clock) -> Accounts {
-        let proven = moka::sync::Cache::builder().max_capacity(REMEMBERED).build_with_hasher(Default::default());
+        let proven =
+            moka::sync::Cache::builder().max_capacity(REMEMBERED).build_with_hasher(Default::default());
         Accounts { key, clock, proven }
     }
 

@@ -113,7 +113,8 @@ fn serve_admin(
     tasks: &Tasks,
 ) {
     let config = &gateway.settings.load().config;
-    let (limits, drain, token) = (config.limits.clone(), config.server.drain, config.server.admin_token.clone());
+    let (limits, drain, token) =
+        (config.limits.clone(), config.server.drain, config.server.admin_token.clone());
     let (counted, meaning, stopping) = (gateway.clone(), meaning.clone(), tasks.clone());
     let readiness = move || readiness(&meaning.borrow(), stopping.is_stopping());
     let admin = Admin::new(token, readiness, move || counted.metrics.encode(snapshot(&counted)));
@@ -149,7 +150,9 @@ fn load_model(gateway: &Arc<Gateway>, tasks: &Tasks) -> watch::Receiver<Meaning>
     let semantic = config.config.semantic.clone();
     let cache = gateway.cache.clone();
     tasks.spawn(async move {
-        let loaded = tokio::task::spawn_blocking(move || Semantic::load_with(&semantic, semantic.runtime.as_deref())).await;
+        let loaded =
+            tokio::task::spawn_blocking(move || Semantic::load_with(&semantic, semantic.runtime.as_deref()))
+                .await;
         let said = match loaded {
             Ok(Ok(loaded)) => {
                 tracing::info!(model = loaded.model_name(), "model loaded");
@@ -272,4 +275,3 @@ impl Drop for Running {
         self.tasks.stop();
     }
 }
-

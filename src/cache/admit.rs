@@ -1,7 +1,7 @@
 //! What may be kept, and keeping it.
 
-use super::entry::{Content, Embedded, Entry};
 use super::Cache;
+use super::entry::{Content, Embedded, Entry, Tag};
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Terms {
     pub model: Box<str>,
-    pub tags: Vec<(Box<str>, Box<str>)>,
+    pub tags: Vec<Tag>,
     /// Zero: not at all.
     pub ttl: Duration,
     /// Whether an answer that was cut by `length` or `content_filter` may be kept.

@@ -8,6 +8,9 @@ use crate::wire::usage::Usage;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A name and its value, as clients tag what they ask.
+pub type Tag = (Box<str>, Box<str>);
+
 /// What is kept for one exact key. Immutable; shared by `Arc`.
 #[derive(Debug)]
 pub struct Entry {
@@ -19,7 +22,7 @@ pub struct Entry {
     /// What is compared by meaning; `None` for an exact-only request.
     pub question: Option<Arc<str>>,
     /// From `x-reprise-tags`.
-    pub tags: Vec<(Box<str>, Box<str>)>,
+    pub tags: Vec<Tag>,
     pub stored: Millis,
     pub expires: Millis,
     pub content: Content,

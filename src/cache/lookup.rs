@@ -1,15 +1,15 @@
 //! The cascade of one lookup.
 
+use super::Cache;
 use super::entry::{Content, Entry};
 use super::verdict::{Missed, Tier};
-use super::Cache;
 use crate::base::clock::Millis;
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::{Bypass, Canon, Question};
 use crate::config::Strictness;
-use crate::semantic::embedder::Vector;
 use crate::semantic::Semantic;
 use crate::semantic::choose::{Bar, Choice, Refusal, TRIED, choose};
+use crate::semantic::embedder::Vector;
 use crate::semantic::verify::Reading;
 use crate::tape::Playback;
 use crate::wire::request::Form;
@@ -48,7 +48,10 @@ pub struct Lookup<'a> {
 pub enum Looked {
     Hit(Found),
     /// `vector`: the question's embedding if it was computed on the way, to be kept with the answer.
-    Miss { why: Missed, vector: Option<Vector> },
+    Miss {
+        why: Missed,
+        vector: Option<Vector>,
+    },
 }
 
 #[derive(Debug)]
@@ -81,7 +84,9 @@ impl Cache {
         };
         let question = match &canon.question {
             Ok(question) => question,
-            Err(bypass) => return Looked::Miss { why: or_else(why, Missed::ExactOnly(*bypass)), vector: None },
+            Err(bypass) => {
+                return Looked::Miss { why: or_else(why, Missed::ExactOnly(*bypass)), vector: None };
+            }
         };
         let Some(semantic) = self.semantic() else {
             return Looked::Miss { why: or_else(why, Missed::ExactOnly(Bypass::SemanticOff)), vector: None };

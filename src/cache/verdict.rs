@@ -64,7 +64,11 @@ impl Missed {
 /// One per request.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    Hit { entry: Arc<Entry>, tier: Tier, score: Option<f32> },
+    Hit {
+        entry: Arc<Entry>,
+        tier: Tier,
+        score: Option<f32>,
+    },
     /// An identical request was in flight; its answer was read along.
     Follow,
     Miss(Missed),

@@ -25,16 +25,15 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
 pub fn summary(config: &Config) -> String {
     let (server, cache, semantic) = (&config.server, &config.cache, &config.semantic);
     let token = if server.admin_token.is_some() { ", with a token" } else { "" };
-    let mut lines = vec![
-        ("listen", server.listen.to_string()),
-        ("admin", format!("{}{token}", server.admin_listen)),
-    ];
+    let mut lines =
+        vec![("listen", server.listen.to_string()), ("admin", format!("{}{token}", server.admin_listen))];
     for upstream in &config.upstreams {
         let credential = if upstream.key.is_some() { "its own key" } else { "the clients' credentials" };
         lines.push(("upstream", format!("{} at {}, with {credential}", upstream.name, upstream.url)));
     }
     if config.upstreams.is_empty() {
-        lines.push(("upstream", "none: the stand-in would answer; set [[upstream]] or --upstream".to_owned()));
+        lines
+            .push(("upstream", "none: the stand-in would answer; set [[upstream]] or --upstream".to_owned()));
     }
     lines.push(("memory", ByteSize::b(cache.memory).display().iec().to_string()));
     if config.wants_semantic() {

@@ -1,6 +1,7 @@
 //! What the client says about caching: `Cache-Control` (RFC 9111 §5.2.1) and `x-reprise-*`.
 
 use crate::base::fault::{Fault, Kind};
+use crate::cache::entry::Tag;
 use crate::config::CacheMode;
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;
@@ -18,7 +19,7 @@ pub struct Directives {
     /// `x-reprise-namespace`
     pub namespace: Option<String>,
     /// `x-reprise-tags: feature=faq,cohort=beta`
-    pub tags: Vec<(Box<str>, Box<str>)>,
+    pub tags: Vec<Tag>,
     /// Asked upstream, and the answer kept.
     pub no_cache: bool,
     /// Neither answered from the cache nor kept.
@@ -53,10 +54,14 @@ impl Directives {
         if let Some(word) = text(headers, "x-reprise-threshold")? {
             let threshold = word.parse().ok().filter(|t| (0.0..=1.0).contains(t));
             wishes.threshold =
-                Some(threshold.ok_or_else(|| invalid("x-reprise-threshold", "expected a similarity from 0.0 to 1.0"))?);
+                Some(threshold.ok_or_else(|| {
+                    invalid("x-reprise-threshold", "expected a similarity from 0.0 to 1.0")
+                })?);
         }
         if let Some(word) = text(headers, "x-reprise-ttl")? {
-            let seconds = word.parse().map_err(|_| invalid("x-reprise-ttl", "expected whole seconds, for instance 3600"))?;
+            let seconds = word
+                .parse()
+                .map_err(|_| invalid("x-reprise-ttl", "expected whole seconds, for instance 3600"))?;
             wishes.ttl = Some(Duration::from_secs(seconds));
         }
         if let Some(word) = text(headers, "x-reprise-namespace")? {
@@ -94,15 +99,15 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str
     value.to_str().map(|word| Some(word.trim())).map_err(|_| invalid(name, "expected plain ascii"))
 }
 
-fn tags(list: &str) -> Result<Vec<(Box<str>, Box<str>)>, Fault> {
+fn tags(list: &str) -> Result<Vec<Tag>, Fault> {
     let wrong = || invalid("x-reprise-tags", "expected at most 16 of name=value, separated by commas");
-    let tags: Vec<(Box<str>, Box<str>)> = list
+    let tags: Vec<Tag> = list
         .split(',')
         .filter(|tag| !tag.trim().is_empty())
         .map(|tag| tag.split_once('=').ok_or_else(wrong))
         .map(|pair| pair.map(|(name, value)| (name.trim().into(), value.trim().into())))
         .collect::<Result<_, _>>()?;
-    let fits = |tag: &(Box<str>, Box<str>)| !tag.0.is_empty() && tag.0.len() + tag.1.len() <= MAX_WORD;
+    let fits = |tag: &Tag| !tag.0.is_empty() && tag.0.len() + tag.1.len() <= MAX_WORD;
     if tags.len() > MAX_TAGS || !tags.iter().all(fits) { Err(wrong()) } else { Ok(tags) }
 }
 
@@ -123,7 +128,9 @@ mod tests {
 
     #[test]
     fn cache_control_reads_as_rfc_9111_says() {
-        let wishes = read(&[("cache-control", "No-Cache, max-age=30, min-fresh=\"5\", max-stale, only-if-cached")]).unwrap();
+        let wishes =
+            read(&[("cache-control", "No-Cache, max-age=30, min-fresh=\"5\", max-stale, only-if-cached")])
+                .unwrap();
         assert!(wishes.no_cache && wishes.only_if_cached && !wishes.no_store);
         assert_eq!(wishes.max_age, Some(Duration::from_secs(30)));
         assert_eq!(wishes.min_fresh, Some(Duration::from_secs(5)));

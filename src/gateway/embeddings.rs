@@ -101,7 +101,9 @@ impl Gateway {
         self.tasks.spawn(async move {
             let _ = done.send(gateway.fetch(visit, known, verdict, leader).await);
         });
-        answer.await.unwrap_or_else(|_| Err(Fault::new(Kind::Internal, "the request was lost inside the proxy")))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Fault::new(Kind::Internal, "the request was lost inside the proxy")))
     }
 
     async fn fetch(
@@ -143,7 +145,8 @@ impl Gateway {
         if let (Some(leader), ReplyBody::Whole(parts)) = (leader, &reply.body)
             && !reply.headers.contains_key(CONTENT_ENCODING)
         {
-            let head = Head { status: reply.status, headers: reply.headers.clone(), deployment: deployment.clone() };
+            let head =
+                Head { status: reply.status, headers: reply.headers.clone(), deployment: deployment.clone() };
             leader.head(head);
             parts.iter().for_each(|part| leader.push(part.clone()));
             leader.complete();
@@ -175,7 +178,10 @@ impl Gateway {
             if asked_whole || status != StatusCode::OK {
                 return Ok(Reply::whole(status, headers, raw));
             }
-            return Err(Fault::new(Kind::UpstreamBroke, "the upstream's answer does not fit the inputs it was asked for"));
+            return Err(Fault::new(
+                Kind::UpstreamBroke,
+                "the upstream's answer does not fit the inputs it was asked for",
+            ));
         };
         let fresh = self.keep_all(visit, missing, answer);
         if asked_whole {
@@ -196,7 +202,8 @@ impl Gateway {
 
     fn keep_all(&self, visit: &EmbeddingVisit, missing: &[usize], answer: Answer) -> Vec<Embedded> {
         let inputs: Vec<Input<'_>> = embeddings::inputs(&visit.request);
-        let lengths: Vec<usize> = missing.iter().filter_map(|at| inputs.get(*at).map(Input::length)).collect();
+        let lengths: Vec<usize> =
+            missing.iter().filter_map(|at| inputs.get(*at).map(Input::length)).collect();
         let shares = answer.usage.map(|usage| embeddings::apportion(usage, &lengths));
         let frame = Arc::new(answer.frame);
         let keys = missing.iter().map(|at| visit.keys[*at]).collect::<Vec<ExactKey>>();
@@ -250,7 +257,10 @@ async fn gather(mut body: crate::upstream::Chunks) -> Result<Bytes, Fault> {
     while let Some(chunk) = body.next().await {
         all.extend_from_slice(&chunk?);
         if all.len() > LONGEST_ANSWER {
-            return Err(Fault::new(Kind::UpstreamBroke, "the upstream's answer is too long; ask for fewer inputs at once"));
+            return Err(Fault::new(
+                Kind::UpstreamBroke,
+                "the upstream's answer is too long; ask for fewer inputs at once",
+            ));
         }
     }
     Ok(all.freeze())

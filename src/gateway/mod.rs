@@ -14,12 +14,14 @@
 //! | `visit` | one cacheable request, from its body to its keys |
 //! | `miss` | seats in a flight, and what each does |
 //! | `errand` | one question to the upstream, its answer recorded on the way |
+//! | `detach` | work that outlives the one who waits for it |
 //! | `embeddings` | `/v1/embeddings`, input by input |
 //! | `coding` | a stored answer in a coding that the client accepts |
 //! | `lane` | from the errand to the client, bounded in bytes |
 //! | `report` | the headers that say what was decided |
 
 pub mod coding;
+pub mod detach;
 pub mod directives;
 pub mod embeddings;
 pub mod errand;
@@ -32,7 +34,7 @@ use crate::accounts::Accounts;
 use crate::base::clock::Clock;
 use crate::base::fault::{Fault, Kind};
 use crate::base::tasks::Tasks;
-use crate::cache::{Cache, Found, Lookup, Looked, Verdict};
+use crate::cache::{Cache, Found, Looked, Lookup, Verdict};
 use crate::canon::Bypass;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
@@ -190,7 +192,12 @@ impl Gateway {
     }
 
     /// Past the cache, with the reason on the answer.
-    async fn stand_aside(&self, outgoing: Outgoing, why: Bypass, show: bool) -> Result<(Verdict, Reply), Fault> {
+    async fn stand_aside(
+        &self,
+        outgoing: Outgoing,
+        why: Bypass,
+        show: bool,
+    ) -> Result<(Verdict, Reply), Fault> {
         let (deployment, mut reply) = self.forward(outgoing).await?;
         let verdict = Verdict::Bypass(why);
         if show {
@@ -206,8 +213,11 @@ impl Gateway {
 
     async fn forward(&self, outgoing: Outgoing) -> Result<(Arc<str>, Reply), Fault> {
         let settings = self.settings.load_full();
-        let Incoming { status, headers, deployment, body } =
-            settings.upstream.send(outgoing).await.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
+        let Incoming { status, headers, deployment, body } = settings
+            .upstream
+            .send(outgoing)
+            .await
+            .inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
         Ok((deployment, Reply { status, headers, body: ReplyBody::Flow(body) }))
     }
 }

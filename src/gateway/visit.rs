@@ -1,8 +1,8 @@
 //! One cacheable request, from its body to its keys.
 
-use super::directives::Directives;
 use super::Gateway;
 use super::Settings;
+use super::directives::Directives;
 use crate::base::digest::{Credential, ExactKey, Parts, Scope};
 use crate::base::fault::Fault;
 use crate::cache::Demand;
@@ -113,10 +113,15 @@ impl Gateway {
         let route = config.route_for(target.path(), model, |name| headers.get(name)?.to_str().ok());
         let policy = config.policy_of(route);
         let show = policy.headers;
-        let mode = if policy.mode == CacheMode::Off { CacheMode::Off } else { wishes.mode.unwrap_or(policy.mode) };
+        let mode =
+            if policy.mode == CacheMode::Off { CacheMode::Off } else { wishes.mode.unwrap_or(policy.mode) };
         let aside = |headers, body, why| {
             let body = OutgoingBody::Whole(body);
-            Ok(Considered::Bypass { outgoing: Outgoing { method: Method::POST, target: target.clone(), headers, body }, why, show })
+            Ok(Considered::Bypass {
+                outgoing: Outgoing { method: Method::POST, target: target.clone(), headers, body },
+                why,
+                show,
+            })
         };
         if let Some(why) = stands_aside(dialect, policy, &wishes) {
             return aside(headers, body, why);
@@ -137,7 +142,18 @@ impl Gateway {
                     whole.part("input", &key.0);
                 }
                 let whole = whole.finish();
-                let visit = EmbeddingVisit { settings, route, target, headers, body, wishes, caller, request, keys, whole };
+                let visit = EmbeddingVisit {
+                    settings,
+                    route,
+                    target,
+                    headers,
+                    body,
+                    wishes,
+                    caller,
+                    request,
+                    keys,
+                    whole,
+                };
                 Ok(Considered::Embedding(Box::new(visit)))
             }
             request => {
@@ -150,7 +166,17 @@ impl Gateway {
                 }
                 let (model, form) = (request.model().into(), request.form());
                 Ok(Considered::Chat(Box::new(Visit {
-                    settings, route, dialect, target, headers, body, wishes, caller, model, form, canon,
+                    settings,
+                    route,
+                    dialect,
+                    target,
+                    headers,
+                    body,
+                    wishes,
+                    caller,
+                    model,
+                    form,
+                    canon,
                 })))
             }
         }

@@ -21,7 +21,7 @@ pub struct Cover {
 impl Cover {
     /// `languages` are ISO 639-3 codes; one that is not known counts for nothing.
     pub fn of(languages: &[String]) -> Cover {
-        let known: Vec<Lang> = languages.iter().filter_map(|code| Lang::from_code(code)).collect();
+        let known: Vec<Lang> = languages.iter().filter_map(Lang::from_code).collect();
         let scripts = languages.iter().flat_map(|code| scripts(code)).copied().collect();
         Cover { scripts, languages: known, detector: Detector::new() }
     }

@@ -55,7 +55,7 @@ impl Graph {
     }
 
     /// Points, dead ones included.
-    pub fn len(&self) -> usize {
+    pub fn points(&self) -> usize {
         self.hnsw.get_nb_point()
     }
 
@@ -69,7 +69,7 @@ impl Graph {
     /// Bytes held, by estimate: the row, and what was measured beside it per point (see
     /// `POINT_OVERHEAD`).
     pub fn bytes(&self) -> usize {
-        self.len() * (self.dim * size_of::<f32>() + POINT_OVERHEAD)
+        self.points() * (self.dim * size_of::<f32>() + POINT_OVERHEAD)
     }
 }
 

@@ -239,7 +239,11 @@ fn work(called: &Receiver<Weak<Entries>>, shared: &Shared) {
     while let Ok(entries) = called.recv() {
         // Upgraded for one step at a time, so that a dropped partition is let go of.
         let step = || entries.upgrade().is_some_and(|entries| entries.step());
-        while !shared.stop.load(Ordering::Relaxed) && step() {}
+        while !shared.stop.load(Ordering::Relaxed) {
+            if !step() {
+                break;
+            }
+        }
         shared.finished();
     }
 }

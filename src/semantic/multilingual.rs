@@ -69,6 +69,10 @@ impl StringGraph {
     }
 }
 
+#[allow(
+    clippy::arc_with_non_send_sync,
+    reason = "what ort takes; the session that holds it is Send and Sync"
+)]
 fn session(model: &[u8], tokenizer: SentencePiece, runtime: &OnnxRuntime) -> ort::Result<Session> {
     let operators = OperatorDomain::new("ai.onnx.contrib")?.add(Tokenizer(Arc::new(tokenizer)))?;
     let mut builder = Session::builder(runtime.environment())?

@@ -238,7 +238,7 @@ impl State {
     }
 
     fn work(&self, hnsw_from: usize) -> Work {
-        let points = self.graph.as_ref().map_or(0, |graph| graph.len());
+        let points = self.graph.as_ref().map_or(0, |graph| graph.points());
         let tail = if points == 0 { hnsw_from.max(1) } else { TAIL };
         if self.flat_only {
             Work::None

@@ -52,15 +52,24 @@ impl Decoder {
         let sink = match self {
             Decoder::Identity => return Ok(chunk.clone()),
             Decoder::Gzip(decoder) => {
-                decoder.write_all(chunk).and_then(|()| decoder.flush()).map_err(|e| over_cap(e, decoder.get_ref()))?;
+                decoder
+                    .write_all(chunk)
+                    .and_then(|()| decoder.flush())
+                    .map_err(|e| over_cap(e, decoder.get_ref()))?;
                 decoder.get_mut()
             }
             Decoder::Brotli(decoder) => {
-                decoder.write_all(chunk).and_then(|()| decoder.flush()).map_err(|e| over_cap(e, decoder.get_ref()))?;
+                decoder
+                    .write_all(chunk)
+                    .and_then(|()| decoder.flush())
+                    .map_err(|e| over_cap(e, decoder.get_ref()))?;
                 decoder.get_mut()
             }
             Decoder::Zstd(decoder) => {
-                decoder.write_all(chunk).and_then(|()| decoder.flush()).map_err(|e| over_cap(e, decoder.get_ref()))?;
+                decoder
+                    .write_all(chunk)
+                    .and_then(|()| decoder.flush())
+                    .map_err(|e| over_cap(e, decoder.get_ref()))?;
                 decoder.get_mut()
             }
         };
@@ -141,6 +150,8 @@ mod tests {
 
     #[test]
     fn an_unknown_coding_is_said_by_name() {
-        assert!(matches!(Decoder::of(&headers("deflate"), 9), Err(DecodeError::UnknownCoding(c)) if c == "deflate"));
+        assert!(
+            matches!(Decoder::of(&headers("deflate"), 9), Err(DecodeError::UnknownCoding(c)) if c == "deflate")
+        );
     }
 }

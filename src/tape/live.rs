@@ -79,7 +79,8 @@ impl Live {
             state.bytes += chunk.len();
             state.closed |= state.bytes > self.cap;
             if state.bytes > self.cap.saturating_mul(FOLLOWED_FACTOR) {
-                state.end = Some(LiveEnd::Cut(Kind::Overloaded, "the answer is too long to be followed".into()));
+                state.end =
+                    Some(LiveEnd::Cut(Kind::Overloaded, "the answer is too long to be followed".into()));
             }
             state.chunks.push_back(chunk);
         }
@@ -176,7 +177,10 @@ impl Follower {
                         return Some(Err(Fault::new(*kind, why.clone())));
                     }
                     Some(LiveEnd::Abandoned) => {
-                        return Some(Err(Fault::new(Kind::UpstreamBroke, "the answer that was followed broke off")));
+                        return Some(Err(Fault::new(
+                            Kind::UpstreamBroke,
+                            "the answer that was followed broke off",
+                        )));
                     }
                     None => {}
                 }

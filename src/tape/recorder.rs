@@ -58,8 +58,17 @@ pub struct Recorder {
 }
 
 enum Reel {
-    Stream { split: sse::Decoder, reader: StreamReader, events: Vec<Bytes>, pending: Vec<sse::Event> },
+    Stream(Box<Splitting>),
     Body(Vec<Bytes>),
+}
+
+struct Splitting {
+    split: sse::Decoder,
+    reader: StreamReader,
+    /// The data of every event so far.
+    events: Vec<Bytes>,
+    /// Empty between chunks; kept for its room.
+    pending: Vec<sse::Event>,
 }
 
 impl Recorder {
@@ -72,12 +81,12 @@ impl Recorder {
         let kind = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
         let stream = kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream");
         let reel = if stream {
-            Reel::Stream {
+            Reel::Stream(Box::new(Splitting {
                 split: sse::Decoder::new(cap),
                 reader: StreamReader::new(dialect),
                 events: Vec::new(),
                 pending: Vec::new(),
-            }
+            }))
         } else {
             Reel::Body(Vec::new())
         };
@@ -96,7 +105,11 @@ impl Recorder {
             }
             Err(error) => {
                 self.decoder = None;
-                self.lose(if matches!(error, DecodeError::TooBig(_)) { Ended::TooBig } else { Ended::Unreadable });
+                self.lose(if matches!(error, DecodeError::TooBig(_)) {
+                    Ended::TooBig
+                } else {
+                    Ended::Unreadable
+                });
                 Bytes::new()
             }
         }
@@ -109,7 +122,7 @@ impl Recorder {
 
     /// Whether a stream has come to its dialect's own end. A body only ends with its transport.
     pub fn at_end(&self) -> bool {
-        matches!(&self.reel, Reel::Stream { reader, .. } if reader.is_done())
+        matches!(&self.reel, Reel::Stream(stream) if stream.reader.is_done())
     }
 
     /// Whether plain bytes come out for followers, recording or not.
@@ -132,14 +145,17 @@ impl Recorder {
                 chunks.push(plain.clone());
                 Ok(())
             }
-            Reel::Stream { split, reader, events, pending } => split.decode(plain.clone(), pending).map(|()| {
-                for event in pending.drain(..) {
-                    reader.event(&event);
-                    if !event.data.is_empty() {
-                        events.push(event.data);
+            Reel::Stream(stream) => {
+                let Splitting { split, reader, events, pending } = &mut **stream;
+                split.decode(plain.clone(), pending).map(|()| {
+                    for event in pending.drain(..) {
+                        reader.event(&event);
+                        if !event.data.is_empty() {
+                            events.push(event.data);
+                        }
                     }
-                }
-            }),
+                })
+            }
         };
         if outcome.is_err() {
             self.lose(Ended::TooBig);
@@ -155,9 +171,9 @@ impl Recorder {
             return Recording { ended: Ended::Cut, tape: None };
         }
         let tape = match self.reel {
-            Reel::Stream { reader, events, .. } => {
-                let outline = reader.outline();
-                judge(&outline).map(|()| Tape::of_events(self.dialect, events, outline))
+            Reel::Stream(stream) => {
+                let outline = stream.reader.outline();
+                judge(&outline).map(|()| Tape::of_events(self.dialect, stream.events, outline))
             }
             Reel::Body(chunks) => {
                 let body = joined(chunks);

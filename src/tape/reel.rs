@@ -20,7 +20,10 @@ pub struct Tape {
 enum Reel {
     /// Written out as frames, ready to send. Neighbouring chunks of one choice's text are joined
     /// (`convert::coalesce`): some 200 bytes of envelope a token would fill the memory with nothing.
-    Stream { frames: Bytes, usage: Option<Range<usize>> },
+    Stream {
+        frames: Bytes,
+        usage: Option<Range<usize>>,
+    },
     Body(Bytes),
 }
 
@@ -55,7 +58,8 @@ impl Tape {
     pub fn of_events(dialect: Dialect, events: Vec<Bytes>, outline: Outline) -> Tape {
         let events = convert::coalesce(dialect, events);
         let (frames, places) = written(&events);
-        let usage = events.iter().position(|event| convert::is_usage_chunk(event)).map(|at| places[at].clone());
+        let usage =
+            events.iter().position(|event| convert::is_usage_chunk(event)).map(|at| places[at].clone());
         Tape { dialect, outline, reel: Reel::Stream { frames, usage } }
     }
 
@@ -80,7 +84,8 @@ impl Tape {
         match (&self.reel, form.stream) {
             (Reel::Body(body), false) => Ok(plain(body.clone())),
             (Reel::Body(body), true) => {
-                let events = convert::split(self.dialect, body, form.include_usage).map_err(|_| CannotPlay::NoForm)?;
+                let events =
+                    convert::split(self.dialect, body, form.include_usage).map_err(|_| CannotPlay::NoForm)?;
                 Ok(stream(vec![written(&events).0]))
             }
             (Reel::Stream { frames, usage: Some(usage) }, true) if !form.include_usage => {
@@ -90,7 +95,9 @@ impl Tape {
             (Reel::Stream { frames, .. }, true) => Ok(stream(vec![frames.clone()])),
             (Reel::Stream { frames, .. }, false) => {
                 let mut events = Vec::new();
-                sse::Decoder::new(usize::MAX).decode(frames.clone(), &mut events).map_err(|_| CannotPlay::NoForm)?;
+                sse::Decoder::new(usize::MAX)
+                    .decode(frames.clone(), &mut events)
+                    .map_err(|_| CannotPlay::NoForm)?;
                 let events: Vec<Bytes> = events.into_iter().map(|event| event.data).collect();
                 convert::fold(self.dialect, &events).map(plain).map_err(|_| CannotPlay::NoForm)
             }

@@ -65,8 +65,8 @@ struct Seconds;
 impl MetricConstructor<Histogram> for Seconds {
     fn new_metric(&self) -> Histogram {
         Histogram::new([
-            1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5,
-            5.0, 10.0, 30.0, 60.0, 120.0, 600.0,
+            1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5,
+            1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 600.0,
         ])
     }
 }
@@ -146,15 +146,31 @@ impl Metrics {
             scrape: Mutex::default(),
         };
         registry.register("requests", "Requests that the cache considered", metrics.requests.clone());
-        registry.register("request_failures", "Requests that ended in an error of ours", metrics.failures.clone());
-        registry.register("decision_seconds", "From body to the head of the answer", metrics.decisions.clone());
-        registry.register("upstream_failures", "Exchanges that the upstream failed", metrics.upstream_failures.clone());
+        registry.register(
+            "request_failures",
+            "Requests that ended in an error of ours",
+            metrics.failures.clone(),
+        );
+        registry.register(
+            "decision_seconds",
+            "From body to the head of the answer",
+            metrics.decisions.clone(),
+        );
+        registry.register(
+            "upstream_failures",
+            "Exchanges that the upstream failed",
+            metrics.upstream_failures.clone(),
+        );
         registry.register("tapes", "Recordings, by how they ended", metrics.tapes.clone());
         registry.register("followers", "Requests that followed a flight", metrics.followers.clone());
         registry.register("saved_tokens", "Tokens of answers from the cache", metrics.saved_tokens.clone());
         registry.register("evictions", "Entries that left L1", metrics.evictions.clone());
         registry.register("embeddings", "Questions embedded", metrics.embeddings.clone());
-        registry.register("embeddings_shed", "Questions let through unembedded", metrics.embeddings_shed.clone());
+        registry.register(
+            "embeddings_shed",
+            "Questions let through unembedded",
+            metrics.embeddings_shed.clone(),
+        );
         registry.register("embedding_seconds", "Time spent embedding", metrics.embedding_time.clone());
         Metrics { registry, ..metrics }
     }

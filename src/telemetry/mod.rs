@@ -11,7 +11,9 @@ use tracing_subscriber::EnvFilter;
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Unlogged {
-    #[error("log.filter {filter:?} is not a tracing filter: {why}; expected for instance info or reprise=debug")]
+    #[error(
+        "log.filter {filter:?} is not a tracing filter: {why}; expected for instance info or reprise=debug"
+    )]
     Filter { filter: String, why: String },
     #[error("logging is set up already")]
     Twice,

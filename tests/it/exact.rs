@@ -27,7 +27,10 @@ async fn a_hit_says_where_it_comes_from() {
     let hit = world.ask("q").await;
     assert_eq!(hit.header("age"), Some("60"));
     let status = hit.header("cache-status").unwrap();
-    assert!(["reprise; hit; ttl=3540; detail=l1", "reprise; hit; ttl=3539; detail=l1"].contains(&status), "{status}");
+    assert!(
+        ["reprise; hit; ttl=3540; detail=l1", "reprise; hit; ttl=3539; detail=l1"].contains(&status),
+        "{status}"
+    );
     assert_eq!(hit.header("x-reprise-entry").map(str::len), Some(32));
     assert_eq!(hit.header("x-reprise-score"), None);
     assert_eq!(hit.header("content-type"), Some("application/json"));
@@ -41,7 +44,8 @@ async fn a_miss_passes_bytes_both_ways_unchanged() {
     let headers = vec![("content-type", "application/json".to_owned()), ("x-request-id", "abc".to_owned())];
     world.upstream.will(Say::Body { status: 200, headers, body: said.into() });
     let request = world.client().post(world.url("/v1/chat/completions?api-version=1")).body(odd.to_vec());
-    let answer = crate::world::read(request.header("authorization", "Bearer k").header("x-custom", "1")).await;
+    let answer =
+        crate::world::read(request.header("authorization", "Bearer k").header("x-custom", "1")).await;
     assert_eq!(answer.body, said);
     assert_eq!(answer.header("x-request-id"), Some("abc"));
     let asked = world.upstream.asked(0);
@@ -56,7 +60,11 @@ async fn json_order_and_neutral_fields_do_not_matter_and_everything_else_does() 
     let world = World::start().await;
     world.ask("q").await;
     let same = r#"{"messages":[{"content":"q","role":"user"}],"user":"u","metadata":{"a":"b"},"store":false,"model":"gpt-test"}"#;
-    let request = world.client().post(world.url("/v1/chat/completions")).body(same).header("authorization", "Bearer sk-one");
+    let request = world
+        .client()
+        .post(world.url("/v1/chat/completions"))
+        .body(same)
+        .header("authorization", "Bearer sk-one");
     assert_eq!(crate::world::read(request).await.verdict(), "hit");
     for other in [
         json!({ "model": "gpt-other" }),
@@ -149,7 +157,10 @@ async fn a_header_of_ours_that_makes_no_sense_is_refused_with_a_remedy() {
     let answer = world.send_with(&chat("q"), &[("x-reprise-threshold", "high")]).await;
     assert_eq!(answer.status, 400);
     let error = &answer.json()["error"];
-    assert_eq!((error["code"].as_str(), error["type"].as_str()), (Some("invalid_header"), Some("invalid_request_error")));
+    assert_eq!(
+        (error["code"].as_str(), error["type"].as_str()),
+        (Some("invalid_header"), Some("invalid_request_error"))
+    );
     assert!(error["message"].as_str().unwrap().contains("expected"), "{error}");
     assert_eq!(world.upstream.calls(), 0);
 }
@@ -166,21 +177,34 @@ async fn only_whole_answers_are_kept() {
     let bad: Vec<(&str, Say)> = vec![
         ("cut by length", body(200, with_finish("length"))),
         ("filtered", body(200, with_finish("content_filter"))),
-        ("no finish reason", body(200, {
-            let mut answer = completion("x");
-            answer["choices"][0]["finish_reason"] = Value::Null;
-            answer
-        })),
+        (
+            "no finish reason",
+            body(200, {
+                let mut answer = completion("x");
+                answer["choices"][0]["finish_reason"] = Value::Null;
+                answer
+            }),
+        ),
         ("an error as 200", body(200, json!({ "error": { "message": "no" } }))),
         ("a 500", body(500, completion("x"))),
         ("a 202", body(202, completion("x"))),
-        ("html", Say::Body { status: 200, headers: vec![("content-type", "text/html".into())], body: "<html>".into() }),
+        (
+            "html",
+            Say::Body {
+                status: 200,
+                headers: vec![("content-type", "text/html".into())],
+                body: "<html>".into(),
+            },
+        ),
         ("half a json", Say::Body { status: 200, headers: json_header(), body: cut_json.to_owned().into() }),
-        ("an unknown coding", Say::Body {
-            status: 200,
-            headers: vec![("content-encoding", "deflate".into())],
-            body: completion("x").to_string().into(),
-        }),
+        (
+            "an unknown coding",
+            Say::Body {
+                status: 200,
+                headers: vec![("content-encoding", "deflate".into())],
+                body: completion("x").to_string().into(),
+            },
+        ),
     ];
     let world = World::start().await;
     for (name, say) in bad {
@@ -194,7 +218,8 @@ async fn only_whole_answers_are_kept() {
 async fn only_whole_streams_are_kept() {
     let world = World::start().await;
     let request = |name: &str| chat_with(name, json!({ "stream": true }));
-    let scripts: [(&str, fn(Feed)); 4] = [
+    type Script = (&'static str, fn(Feed));
+    let scripts: [Script; 4] = [
         ("no end", |feed| feed.text("half")),
         ("no done", |feed| {
             feed.text("all");
@@ -235,7 +260,8 @@ async fn coded_answers_are_passed_on_as_they_are_and_kept_plain() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(completion("zipped").to_string().as_bytes()).unwrap();
     let zipped = encoder.finish().unwrap();
-    let headers = vec![("content-type", "application/json".to_owned()), ("content-encoding", "gzip".to_owned())];
+    let headers =
+        vec![("content-type", "application/json".to_owned()), ("content-encoding", "gzip".to_owned())];
     world.upstream.will(Say::Body { status: 200, headers, body: zipped.clone().into() });
     let first = world.send_with(&chat("q"), &[("accept-encoding", "gzip")]).await;
     assert_eq!((first.header("content-encoding"), &first.body[..]), (Some("gzip"), &zipped[..]));
@@ -248,7 +274,15 @@ async fn coded_answers_are_passed_on_as_they_are_and_kept_plain() {
 async fn what_is_no_json_of_ours_goes_upstream_as_it_is() {
     let world = World::start().await;
     let deep = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
-    for bad in ["not json", "[]", "{}", r#"{"model":1,"messages":[]}"#, r#"{"model":"m","messages":"hi"}"#, "\u{feff}{", &deep] {
+    for bad in [
+        "not json",
+        "[]",
+        "{}",
+        r#"{"model":1,"messages":[]}"#,
+        r#"{"model":"m","messages":"hi"}"#,
+        "\u{feff}{",
+        &deep,
+    ] {
         world.upstream.will(body(400, json!({ "error": { "message": "bad" } })));
         let request = world.client().post(world.url("/v1/chat/completions")).body(bad.to_owned());
         let answer = crate::world::read(request).await;
@@ -267,7 +301,10 @@ async fn other_paths_go_upstream_untouched() {
     drop(feed);
     world.upstream.will(Say::Flow { headers: vec![("x-odd", "1".into())], chunks });
     let answer = crate::world::read(world.client().get(world.url("/v1/models?limit=2"))).await;
-    assert_eq!((&answer.body[..], answer.header("x-odd"), answer.header("cache-status")), (&b"anything"[..], Some("1"), None));
+    assert_eq!(
+        (&answer.body[..], answer.header("x-odd"), answer.header("cache-status")),
+        (&b"anything"[..], Some("1"), None)
+    );
     assert_eq!(world.upstream.asked(0).target, "/v1/models?limit=2");
     let answer = crate::world::read(world.post("/v1/responses", &json!({ "input": "x" }))).await;
     assert_eq!((answer.verdict(), answer.reason()), ("bypass", Some("dialect_unread")));

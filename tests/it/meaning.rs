@@ -40,7 +40,9 @@ async fn the_context_is_never_fuzzy() {
     let world = World::with_meaning().await;
     world.ask(ASKED).await;
     let system = json!([{ "role": "system", "content": "You work for a bank." }, { "role": "user", "content": REWORDED }]);
-    for other in [json!({ "messages": system }), json!({ "model": "gpt-other" }), json!({ "temperature": 0.5 })] {
+    for other in
+        [json!({ "messages": system }), json!({ "model": "gpt-other" }), json!({ "temperature": 0.5 })]
+    {
         assert_eq!(world.send(&chat_with(REWORDED, other.clone())).await.verdict(), "miss", "{other}");
     }
     assert_eq!(world.send_as("sk-two", &chat(REWORDED)).await.verdict(), "miss");

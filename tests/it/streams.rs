@@ -31,7 +31,9 @@ async fn a_streamed_answer_serves_a_plain_request_and_the_reverse() {
 #[tokio::test]
 async fn usage_comes_to_those_who_ask_for_it_and_to_nobody_else() {
     let world = World::start().await;
-    let has_usage = |answer: &crate::world::Answer| answer.events().iter().any(|event| event.contains("\"prompt_tokens\":9"));
+    let has_usage = |answer: &crate::world::Answer| {
+        answer.events().iter().any(|event| event.contains("\"prompt_tokens\":9"))
+    };
     // Recorded with usage, asked without, and the reverse from a plain body.
     assert!(has_usage(&world.send(&with_usage("a")).await));
     let without = world.send(&streamed("a")).await;
@@ -41,7 +43,11 @@ async fn usage_comes_to_those_who_ask_for_it_and_to_nobody_else() {
     let with = world.send(&with_usage("b")).await;
     assert_eq!((with.verdict(), has_usage(&with)), ("hit", true));
     let last = with.events()[with.events().len() - 2].clone();
-    assert_eq!(serde_json::from_str::<Value>(&last).unwrap()["choices"], json!([]), "the usage chunk comes last");
+    assert_eq!(
+        serde_json::from_str::<Value>(&last).unwrap()["choices"],
+        json!([]),
+        "the usage chunk comes last"
+    );
     // Recorded without usage: token counts are not made up, they are fetched once.
     world.send(&streamed("c")).await;
     let fetched = world.send(&with_usage("c")).await;
@@ -109,7 +115,10 @@ async fn identical_requests_in_flight_make_one_call_and_followers_read_live() {
     assert_eq!(follower.headers()["cache-status"], "reprise; fwd=miss; collapsed");
     let mut flow = follower.bytes_stream();
     feed.text("first");
-    assert!(String::from_utf8_lossy(&flow.next().await.unwrap().unwrap()).contains("first"), "before the end");
+    assert!(
+        String::from_utf8_lossy(&flow.next().await.unwrap().unwrap()).contains("first"),
+        "before the end"
+    );
     feed.text(" second");
     feed.done();
     let leaders = leader.bytes().await.unwrap();

@@ -113,7 +113,8 @@ impl World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = app::start(config).await.expect("the server starts");
         // A connection of its own for each request: scenes move the clock past the keep-alive limit.
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
+        let client =
+            reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
         World { upstream, server, client }
     }
 

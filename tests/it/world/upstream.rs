@@ -15,7 +15,10 @@ pub enum Say {
     /// A whole body.
     Body { status: u16, headers: Vec<(&'static str, String)>, body: Bytes },
     /// A body that flows as the scene feeds it; an `Err` breaks it off.
-    Flow { headers: Vec<(&'static str, String)>, chunks: mpsc::UnboundedReceiver<Result<Bytes, std::io::Error>> },
+    Flow {
+        headers: Vec<(&'static str, String)>,
+        chunks: mpsc::UnboundedReceiver<Result<Bytes, std::io::Error>>,
+    },
     /// Waits for the word before it answers.
     After(tokio::sync::oneshot::Receiver<()>, Box<Say>),
 }
@@ -139,7 +142,11 @@ pub fn completion(text: &str) -> Value {
 }
 
 pub fn body(status: u16, value: Value) -> Say {
-    Say::Body { status, headers: vec![("content-type", "application/json".into())], body: value.to_string().into() }
+    Say::Body {
+        status,
+        headers: vec![("content-type", "application/json".into())],
+        body: value.to_string().into(),
+    }
 }
 
 async fn answer(State(upstream): State<Upstream>, request: Request) -> Response {
