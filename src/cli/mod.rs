@@ -1,5 +1,13 @@
 //! The commands. Each is one file with its arguments and a `run`; what goes wrong comes back as a
 //! `Failure`, which `main` prints and turns into the exit code.
+//!
+//! | file | command |
+//! |---|---|
+//! | `serve` | answers from the cache, and passes on what it cannot answer |
+//! | `check` | says every problem of the config |
+//! | `demo` | a workload against a stand-in, and what was saved |
+//! | `eval` | hits against wrong answers, on labelled or own requests |
+//! | `stand_in` | an upstream for tests, demos and benches |
 
 pub mod check;
 pub mod demo;

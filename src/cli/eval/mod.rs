@@ -23,7 +23,7 @@
 //! | `measure` | every setting of every input |
 //! | `stream`, `pairs`, `log` | what the outcomes are worth |
 //! | `bound`, `latency` | confidence and percentiles |
-//! | `report`, `table`, `page`, `chart` | JSON, terminal, HTML |
+//! | `report`, `table`, `page`, `curves`, `chart` | JSON, terminal, HTML |
 //! | `calibrate` | thresholds into the manifest |
 //! | `progress` | the bar |
 
@@ -33,6 +33,7 @@ pub mod bound;
 pub mod calibrate;
 mod chart;
 mod corpus;
+mod curves;
 mod input;
 mod latency;
 mod log;

@@ -87,7 +87,9 @@ fn settings(figures: &Figures) -> Table {
         Ground::Pairs { .. } => &["precision", "recall", "refused different", "passed same"],
     };
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    // A line after each row would double the table's height.
+    table.remove_style(TableComponent::HorizontalLines).remove_style(TableComponent::MiddleIntersections);
     let heads =
         verifies.iter().flat_map(|verify| columns.iter().map(move |column| format!("{column}\n{verify}")));
     table.set_header(["threshold\nverify".to_owned()].into_iter().chain(heads));
