@@ -159,6 +159,11 @@ fn told(field: Option<&Field>) -> Told {
 }
 
 impl Difference {
+    /// Whether neither value may be shown.
+    pub fn is_hidden(&self) -> bool {
+        !matches!((&self.asked, &self.stored), (Told::Shown(_), _) | (_, Told::Shown(_)))
+    }
+
     /// For a person: `temperature: 0.2 asked, 0.7 stored`.
     pub fn sentence(&self) -> String {
         let side = |told: &Told| match told {
