@@ -69,7 +69,11 @@ const OVERHEAD: usize = 512;
 impl Entry {
     /// The id that clients see in `x-reprise-entry`: 128 bits of the exact key.
     pub fn id(&self) -> String {
-        let mut id = self.key.hex();
+        Entry::id_of(&self.key)
+    }
+
+    pub fn id_of(key: &ExactKey) -> String {
+        let mut id = key.hex();
         id.truncate(32);
         id
     }

@@ -25,7 +25,7 @@ pub struct Explanation {
     pub inhabited: bool,
     /// The five nearest in the partition, best first, whatever their score.
     pub neighbours: Vec<Judged>,
-    /// Where nothing serves: what the request's context differs in from the nearest one in use.
+    /// Where nothing serves and nothing is near: what the request's context differs in from the nearest one in use.
     pub nearest: Option<NearPartition>,
 }
 
@@ -72,9 +72,9 @@ impl Cache {
         outcome = outcome.or_else(|exact| meaning.map_err(|missed| or_else(exact, missed)));
         let lives = self.semantic();
         let lives = |partition: &Partition| lives.as_ref().is_some_and(|semantic| semantic.index().knows(partition));
-        let nearest = match &outcome {
-            Ok(_) => None,
-            Err(_) => self.outlines.nearest(outline, &canon.partition, lives),
+        let nearest = match outcome.is_ok() || neighbours.iter().any(|neighbour| neighbour.reaches) {
+            true => None,
+            false => self.outlines.nearest(outline, &canon.partition, lives),
         };
         Explanation { outcome, comparable, inhabited: lives(&canon.partition), neighbours, nearest }
     }

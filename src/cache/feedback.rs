@@ -160,11 +160,10 @@ impl Feedback {
 
     /// Of one entry, without counting as a use.
     pub fn tally(&self, key: &ExactKey) -> Tally {
-        let mut all = self.reports.iter();
-        if !self.reports.contains_key(key) {
-            return Tally::default();
+        match self.reports.contains_key(key) {
+            false => Tally::default(),
+            true => self.reports.iter().find(|(other, _)| **other == *key).map_or(Tally::default(), |(_, held)| held.tally),
         }
-        all.find(|(other, _)| **other == *key).map(|(_, reports)| reports.tally).unwrap_or_default()
     }
 
     fn note(&self, key: ExactKey, change: impl FnOnce(&mut Reports)) {

@@ -17,5 +17,6 @@ mod meaning;
 mod semantic;
 mod stand_in;
 mod streams;
+mod why;
 mod wire;
 mod world;
