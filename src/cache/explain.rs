@@ -1,11 +1,11 @@
 //! The cascade told instead of done: nothing is stored, and nothing counts as a use.
 
+use super::Cache;
 use super::entry::Entry;
 use super::feedback::Tally;
 use super::lookup::{Asked, Found, Lookup, or_else};
 use super::outlines::NearPartition;
 use super::verdict::Missed;
-use super::Cache;
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::{Bypass, Outline, Question};
 use crate::semantic::choose::{TRIED, reaches};
@@ -71,7 +71,8 @@ impl Cache {
         });
         outcome = outcome.or_else(|exact| meaning.map_err(|missed| or_else(exact, missed)));
         let lives = self.semantic();
-        let lives = |partition: &Partition| lives.as_ref().is_some_and(|semantic| semantic.index().knows(partition));
+        let lives =
+            |partition: &Partition| lives.as_ref().is_some_and(|semantic| semantic.index().knows(partition));
         let nearest = match outcome.is_ok() || neighbours.iter().any(|neighbour| neighbour.reaches) {
             true => None,
             false => self.outlines.nearest(outline, &canon.partition, lives),

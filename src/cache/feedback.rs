@@ -162,7 +162,11 @@ impl Feedback {
     pub fn tally(&self, key: &ExactKey) -> Tally {
         match self.reports.contains_key(key) {
             false => Tally::default(),
-            true => self.reports.iter().find(|(other, _)| **other == *key).map_or(Tally::default(), |(_, held)| held.tally),
+            true => self
+                .reports
+                .iter()
+                .find(|(other, _)| **other == *key)
+                .map_or(Tally::default(), |(_, held)| held.tally),
         }
     }
 
@@ -189,13 +193,15 @@ impl Reports {
 
     fn refuses(&self, asked: &str, vector: &Vector, score: f32) -> bool {
         self.wrong_at.is_some_and(|wrong| score <= wrong)
-            || self.refused.iter().any(|refused| {
-                *refused.question == *asked || cosine(&refused.vector, vector) >= score
-            })
+            || self
+                .refused
+                .iter()
+                .any(|refused| *refused.question == *asked || cosine(&refused.vector, vector) >= score)
     }
 
     fn size(&self) -> usize {
-        let refused = self.refused.iter().map(|refused| refused.question.len() + size_of_val(&*refused.vector) + 64);
+        let refused =
+            self.refused.iter().map(|refused| refused.question.len() + size_of_val(&*refused.vector) + 64);
         OVERHEAD + refused.sum::<usize>()
     }
 }
@@ -238,7 +244,11 @@ mod tests {
     fn the_list_is_bounded_and_the_bar_is_never_lowered() {
         let mut reports = Reports::default();
         for step in 0..20u8 {
-            reports.refuse(&step.to_string(), &at(10.0 + f32::from(step)), (10.0 + f32::from(step)).to_radians().cos());
+            reports.refuse(
+                &step.to_string(),
+                &at(10.0 + f32::from(step)),
+                (10.0 + f32::from(step)).to_radians().cos(),
+            );
         }
         assert_eq!((reports.refused.len(), reports.tally.wrong), (MOST_REFUSED, 20));
         assert!(refuses(&reports, -11.0) && !refuses(&reports, -9.0));

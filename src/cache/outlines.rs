@@ -30,9 +30,7 @@ impl Outlines {
         let held = Cache::builder()
             .max_capacity(MEMORY)
             .eviction_policy(EvictionPolicy::lru())
-            .weigher(|_, outline: &Arc<Outline>| {
-                u32::try_from(outline.size() + OVERHEAD).unwrap_or(u32::MAX)
-            })
+            .weigher(|_, outline: &Arc<Outline>| u32::try_from(outline.size() + OVERHEAD).unwrap_or(u32::MAX))
             .build_with_hasher(ahash::RandomState::default());
         Outlines { held }
     }

@@ -99,7 +99,8 @@ impl Outline {
         add(Label::shown("path and query", path), target.as_bytes());
         for (at, (name, value)) in headers.iter().enumerate() {
             let before = headers[..at].iter().filter(|(other, _)| other == name).count();
-            let label = if before == 0 { format!("header {name}") } else { format!("header {name} {}", before + 1) };
+            let label =
+                if before == 0 { format!("header {name}") } else { format!("header {name} {}", before + 1) };
             add(Label::hidden(&label), value);
         }
         let sections = context.sections.as_deref().unwrap_or_default();
@@ -216,7 +217,8 @@ mod tests {
             chat(r#","seed":null"#, "a"),
             r#"{"model":"m","messages":[{"role":"user","content":"Q?"}]}"#.to_owned(),
             r#"{"model":"m","messages":[{"role":"user","content":"Other?"}]}"#.to_owned(),
-            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"Q?"}]}]}"#.to_owned(),
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"Q?"}]}]}"#
+                .to_owned(),
             r#"{"model":"m","messages":[]}"#.to_owned(),
         ];
         for one in &bodies {
@@ -229,9 +231,12 @@ mod tests {
 
     #[test]
     fn scalars_are_shown_and_prompts_are_not() {
-        let (asked, stored) = (both(1, &chat(r#","temperature":0.2"#, "secret a")), both(1, &chat("", "secret b")));
-        let sentences: Vec<String> = asked.1.differences(&stored.1).iter().map(Difference::sentence).collect();
-        let expected = ["system prompt: another one asked than stored", "temperature: 0.2 asked, none stored"];
+        let (asked, stored) =
+            (both(1, &chat(r#","temperature":0.2"#, "secret a")), both(1, &chat("", "secret b")));
+        let sentences: Vec<String> =
+            asked.1.differences(&stored.1).iter().map(Difference::sentence).collect();
+        let expected =
+            ["system prompt: another one asked than stored", "temperature: 0.2 asked, none stored"];
         assert_eq!(sentences, expected);
         assert!(!format!("{:?}", asked.1).contains("secret"));
     }
@@ -240,5 +245,17 @@ mod tests {
     fn the_same_prompt_has_another_digest_in_another_scope() {
         let body = chat("", "a");
         assert_eq!(both(1, &body).1.differences(&both(2, &body).1).len(), 4, "every field's");
+    }
+
+    #[test]
+    fn an_outline_is_bounded_and_still_tells_that_something_differs() {
+        let many = |last: usize| {
+            let fields: String = (0..200).map(|at| format!(r#","f{at:03}":{}"#, if at == 199 { last } else { 0 })).collect();
+            both(1, &chat(&fields, "a")).1
+        };
+        let (asked, stored) = (many(1), many(2));
+        assert!(asked.fields.len() <= MOST_FIELDS + 2, "{}", asked.fields.len());
+        let sentences: Vec<String> = asked.differences(&stored).iter().map(Difference::sentence).collect();
+        assert_eq!(sentences, ["further fields: another one asked than stored"]);
     }
 }

@@ -3,9 +3,9 @@
 //! The very code that serves decides here too, but the upstream is not asked, nothing is stored, and
 //! nothing counts: no request, no hit, no use of an entry. Only the embedder works, and shows it.
 
+use super::Gateway;
 use super::sentence;
 use super::visit::{Considered, Visit};
-use super::Gateway;
 use crate::base::fault::{Fault, Kind};
 use crate::cache::explain::{Explanation, Judged};
 use crate::cache::feedback::Tally;
@@ -135,7 +135,9 @@ impl Gateway {
         match self.visit(self.settings.load_full(), dialect, target, headers, body)? {
             Considered::Chat(visit) => self.explain_visit(&visit).await,
             Considered::Bypass { why, .. } => Ok(bypassed(why)),
-            Considered::Embedding(_) => Err(Fault::new(Kind::Internal, "an embedding came from another path")),
+            Considered::Embedding(_) => {
+                Err(Fault::new(Kind::Internal, "an embedding came from another path"))
+            }
         }
     }
 
@@ -152,7 +154,9 @@ impl Gateway {
             Err(why) => missed(why),
         };
         if explained.outcome == "miss" && visit.wishes.only_if_cached {
-            explained.sentence.push_str("; with only-if-cached that is an error, and the upstream is not asked");
+            explained
+                .sentence
+                .push_str("; with only-if-cached that is an error, and the upstream is not asked");
         }
         explained.entry = entry;
         explained.exact_key = Some(visit.canon.exact.short());
@@ -186,7 +190,10 @@ impl Gateway {
 
     fn threshold(&self, visit: &Visit) -> Option<Setting<f64>> {
         if let Some(value) = visit.wishes.threshold {
-            return Some(Setting { value: rounded(value), from: "client header x-reprise-threshold".to_owned() });
+            return Some(Setting {
+                value: rounded(value),
+                from: "client header x-reprise-threshold".to_owned(),
+            });
         }
         if let Some(value) = visit.policy().semantic.threshold {
             let from = set_at(visit, "semantic.threshold", |policy| policy.semantic.threshold);
@@ -196,7 +203,9 @@ impl Gateway {
         let strictness = visit.policy().semantic.verify;
         let from = match semantic.is_calibrated(strictness) {
             true => format!("calibrated for model {}", semantic.model_name()),
-            false => format!("default; model {} has no calibration for this strictness", semantic.model_name()),
+            false => {
+                format!("default; model {} has no calibration for this strictness", semantic.model_name())
+            }
         };
         Some(Setting { value: rounded(semantic.threshold(strictness)), from })
     }
@@ -225,7 +234,9 @@ fn set_at<T: PartialEq>(visit: &Visit, key: &str, of: impl Fn(&Policy) -> T) -> 
 fn hit(found: &Found) -> Explained {
     let sentence = match found.score {
         None => "exactly this request was answered before".to_owned(),
-        Some(score) => format!("the same question was answered before in other words, at a score of {score:.4}"),
+        Some(score) => {
+            format!("the same question was answered before in other words, at a score of {score:.4}")
+        }
     };
     Explained { tier: Some(found.tier.word()), ..decided("hit", None, sentence) }
 }
@@ -239,11 +250,21 @@ fn bypassed(why: Bypass) -> Explained {
 }
 
 fn decided(outcome: &'static str, reason: Option<&'static str>, sentence: String) -> Explained {
-    Explained { outcome, reason, sentence, tier: None, entry: None, exact_key: None, partition: None, meaning: None }
+    Explained {
+        outcome,
+        reason,
+        sentence,
+        tier: None,
+        entry: None,
+        exact_key: None,
+        partition: None,
+        meaning: None,
+    }
 }
 
 fn neighbour(judged: Judged) -> Neighbour {
-    let Judged { key, score, question, reaches, judgement, p, unserved, feedback: Tally { right, wrong } } = judged;
+    let Judged { key, score, question, reaches, judgement, p, unserved, feedback: Tally { right, wrong } } =
+        judged;
     let rule = match judgement {
         Judgement::Same { .. } => None,
         Judgement::Different(rule) => Some(rule),

@@ -10,16 +10,23 @@ pub(super) fn of_miss(missed: Missed) -> String {
     match missed {
         Missed::Unknown => "nothing fresh is stored that it could be answered from",
         Missed::ExactOnly(bypass) => {
-            return format!("nothing is stored for exactly this request, and it is not compared by meaning: {}", of_bypass(bypass));
+            return format!(
+                "nothing is stored for exactly this request, and it is not compared by meaning: {}",
+                of_bypass(bypass)
+            );
         }
         Missed::BelowThreshold => "the nearest stored question lies below the threshold",
-        Missed::Refused(rule) => return format!("the nearest stored question is another one: {}", of_rule(rule)),
+        Missed::Refused(rule) => {
+            return format!("the nearest stored question is another one: {}", of_rule(rule));
+        }
         Missed::EmbedderShed => "the question could not be embedded",
         Missed::TooOld => "an entry is there, but older than the request's max-age or min-fresh allows",
         Missed::CannotPlay(CannotPlay::NoUsage) => {
             "an entry is there, but without the token counts that include_usage asks for"
         }
-        Missed::CannotPlay(CannotPlay::NoForm) => "an entry is there, but cannot be written in the form asked for",
+        Missed::CannotPlay(CannotPlay::NoForm) => {
+            "an entry is there, but cannot be written in the form asked for"
+        }
         Missed::PartlyKnown => "only some of the inputs are stored",
         Missed::ReportedWrong => "the nearest entry was reported wrong for this question or one like it",
         Missed::Unproven => {
@@ -51,7 +58,9 @@ pub(super) fn of_bypass(bypass: Bypass) -> &'static str {
     match bypass {
         Bypass::ClientOff => "the client sent x-reprise-cache: off",
         Bypass::ClientNoStore => "the client sent cache-control: no-store",
-        Bypass::ClientNoCache => "the client sent cache-control: no-cache; it is asked upstream, and the answer kept",
+        Bypass::ClientNoCache => {
+            "the client sent cache-control: no-cache; it is asked upstream, and the answer kept"
+        }
         Bypass::RouteOff => "cache.mode is off here",
         Bypass::Unreadable => "the body is no request of this dialect; the upstream shall say so",
         Bypass::DialectUnread => "requests of this dialect are passed through",
@@ -63,7 +72,9 @@ pub(super) fn of_bypass(bypass: Bypass) -> &'static str {
         Bypass::HasAudio => "it holds or asks for audio",
         Bypass::HasFile => "it holds a file",
         Bypass::NoQuestion => "the last message is not a user's, or holds no text",
-        Bypass::Continuation => "the question has no content words of its own, so it means what stood before it",
+        Bypass::Continuation => {
+            "the question has no content words of its own, so it means what stood before it"
+        }
         Bypass::MultiTurn => "it has more turns than are compared by meaning here",
         Bypass::Temperature => "its temperature asks for more variety than is compared by meaning here",
         Bypass::ManyChoices => "it asks for more than one choice",

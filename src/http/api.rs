@@ -96,7 +96,8 @@ fn asked(explain: Explain) -> Result<Asked, Fault> {
         .map_err(|_| invalid(format!("`path` is {path:?}; expected one such as /v1/chat/completions")))?;
     let mut carried = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        let wrong = || invalid(format!("`headers` holds {name:?}; expected names and values that HTTP allows"));
+        let wrong =
+            || invalid(format!("`headers` holds {name:?}; expected names and values that HTTP allows"));
         let value = HeaderValue::from_str(&value).map_err(|_| wrong())?;
         carried.append(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
     }
@@ -109,7 +110,9 @@ async fn feedback(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
         Err(fault) => return refused(&fault),
     };
     let Some(id) = EntryId::parse(&entry) else {
-        return refused(&invalid("`entry` is no id; expected the 32 hex digits of an answer's x-reprise-entry"));
+        return refused(&invalid(
+            "`entry` is no id; expected the 32 hex digits of an answer's x-reprise-entry",
+        ));
     };
     let report = match (right, question) {
         (true, _) => Report::Right,

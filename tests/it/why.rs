@@ -73,9 +73,12 @@ async fn what_is_explained_is_what_happens() {
 #[tokio::test]
 async fn the_field_of_the_context_that_differs_is_named() {
     let world = World::with_meaning().await;
-    let stored = chat_with(ASKED, json!({ "temperature": 0.7, "messages": [
+    let stored = chat_with(
+        ASKED,
+        json!({ "temperature": 0.7, "messages": [
         { "role": "system", "content": "You are the voice of a bank called Nordhaven." },
-        { "role": "user", "content": ASKED }] }));
+        { "role": "user", "content": ASKED }] }),
+    );
     world.send(&stored).await;
     let changed = |field: &str, value: Value| {
         let mut request = stored.clone();
@@ -86,7 +89,10 @@ async fn the_field_of_the_context_that_differs_is_named() {
         (changed("model", json!("gpt-other")), "model: gpt-other asked, gpt-test stored"),
         (changed("temperature", json!(0.2)), "temperature: 0.2 asked, 0.7 stored"),
         (changed("seed", json!(7)), "seed: 7 asked, none stored"),
-        (changed("tools", json!([{ "type": "function", "function": { "name": "f" } }])), "tools: one asked, none stored"),
+        (
+            changed("tools", json!([{ "type": "function", "function": { "name": "f" } }])),
+            "tools: one asked, none stored",
+        ),
     ] {
         let told = explain(&world, &request).await;
         assert_eq!(told["meaning"]["nearest_partition"]["sentence"], sentence, "{told}");
@@ -118,12 +124,19 @@ async fn the_verifiers_rule_and_the_bar_are_shown() {
     world.ask("Where is my order 1001?").await;
     let told = explain(&world, &chat("Where is my order 1002?")).await;
     let near = &told["meaning"]["neighbours"][0];
-    assert_eq!((&near["judgement"], &near["rule"]), (&json!("different"), &json!("numbers_differ")), "{told}");
+    assert_eq!(
+        (&near["judgement"], &near["rule"]),
+        (&json!("different"), &json!("numbers_differ")),
+        "{told}"
+    );
     assert_eq!(near["question"], "Where is my order 1001?");
     assert_eq!(near["above_threshold"], true);
     assert!(near["p"].as_f64().is_some_and(|p| (0.0..=1.0).contains(&p)), "{told}");
     assert!(told["sentence"].as_str().unwrap().contains("numbers"), "{told}");
-    assert!(told["meaning"]["threshold"]["from"].as_str().unwrap().contains("use-multilingual-v3-int8"), "{told}");
+    assert!(
+        told["meaning"]["threshold"]["from"].as_str().unwrap().contains("use-multilingual-v3-int8"),
+        "{told}"
+    );
     assert_eq!(told["meaning"]["verify"], json!({ "value": "strict", "from": "default of semantic.verify" }));
     let headers = json!({ "authorization": "Bearer sk-one", "x-reprise-threshold": "0.99" });
     let told = explain_with(&world, &chat("Where is my order 1002?"), headers).await;
@@ -151,12 +164,18 @@ async fn a_route_that_sets_the_bar_is_named() {
 async fn explaining_changes_nothing() {
     let world = World::with_meaning().await;
     world.ask(ASKED).await;
-    let before = (world.server.gateway().cache.size(), metric(&world, "reprise_saved_tokens_total{kind=\"prompt\"}").await);
+    let before = (
+        world.server.gateway().cache.size(),
+        metric(&world, "reprise_saved_tokens_total{kind=\"prompt\"}").await,
+    );
     for question in [ASKED, REWORDED, "What is the boiling point of lead?"] {
         explain(&world, &chat(question)).await;
         explain(&world, &with_system(question, "Be brief.")).await;
     }
-    let after = (world.server.gateway().cache.size(), metric(&world, "reprise_saved_tokens_total{kind=\"prompt\"}").await);
+    let after = (
+        world.server.gateway().cache.size(),
+        metric(&world, "reprise_saved_tokens_total{kind=\"prompt\"}").await,
+    );
     assert_eq!(before, after);
     assert_eq!(world.upstream.calls(), 1, "the upstream was not asked");
     let chats = "reprise_requests_total{dialect=\"chat_completions\",verdict=";
@@ -171,7 +190,11 @@ async fn a_caller_that_is_not_proven_and_a_client_that_wants_it_fresh_are_told_s
     let world = World::with(|config| config.policy.scope = reprise::config::ScopeBy::Global).await;
     world.ask(ASKED).await;
     let told = explain_with(&world, &chat(ASKED), json!({})).await;
-    assert_eq!((&told["outcome"], &told["reason"]), (&json!("miss"), &json!("credential_unproven")), "{told}");
+    assert_eq!(
+        (&told["outcome"], &told["reason"]),
+        (&json!("miss"), &json!("credential_unproven")),
+        "{told}"
+    );
     assert_eq!(told["entry"]["id"].as_str().map(str::len), Some(32), "the entry is named all the same");
     for (header, value, reason) in [
         ("cache-control", "no-cache", "client_no_cache"),
@@ -217,20 +240,31 @@ async fn an_answer_that_was_wrong_for_one_question_goes_on_to_serve_the_others()
     let (entry, score) = (hit.header("x-reprise-entry").unwrap(), hit.header("x-reprise-score").unwrap());
     let told = report(&world, json!({ "entry": entry, "right": false, "question": wrong })).await.json();
     assert_eq!(told["outcome"], "tightened");
-    assert!((told["wrong_at"].as_f64().unwrap() - score.parse::<f64>().unwrap()).abs() < 1e-3, "{told} {score}");
+    assert!(
+        (told["wrong_at"].as_f64().unwrap() - score.parse::<f64>().unwrap()).abs() < 1e-3,
+        "{told} {score}"
+    );
 
     let explained = explain(&world, &chat(wrong)).await;
     assert_eq!((&explained["outcome"], &explained["reason"]), (&json!("miss"), &json!("reported_wrong")));
     let near = &explained["meaning"]["neighbours"][0];
     assert_eq!((&near["unserved"], &near["wrong"]), (&json!("reported_wrong"), &json!(1)), "{explained}");
-    assert_eq!(explain(&world, &chat("How can I reset my router?")).await["outcome"], "miss", "nearer to the wrong one");
+    assert_eq!(
+        explain(&world, &chat("How can I reset my router?")).await["outcome"],
+        "miss",
+        "nearer to the wrong one"
+    );
 
     assert_eq!(world.ask(REWORDED).await.verdict(), "hit", "another paraphrase");
     assert_eq!(world.ask(ASKED).await.tier(), Some("l1"), "its own question");
     let refused = world.ask(wrong).await;
     assert_eq!((refused.verdict(), refused.reason()), ("miss", Some("reported_wrong")));
     assert_eq!(refused.text(), format!("You asked: {wrong}"));
-    assert_eq!(world.ask("How can I reset my router?").await.text(), format!("You asked: {wrong}"), "its own answer now");
+    assert_eq!(
+        world.ask("How can I reset my router?").await.text(),
+        format!("You asked: {wrong}"),
+        "its own answer now"
+    );
 }
 
 #[tokio::test]
@@ -263,7 +297,12 @@ async fn what_cannot_be_understood_is_refused_with_a_remedy() {
         ("/api/explain", "{", 400, "the body cannot be understood"),
         ("/api/explain", "{}", 400, "expected one of `body`"),
         ("/api/explain", r#"{"bodi": {}}"#, 400, "expected one of `path`"),
-        ("/api/explain", r#"{"path": "/v1/embeddings", "body": {}}"#, 400, "explain reads /v1/chat/completions"),
+        (
+            "/api/explain",
+            r#"{"path": "/v1/embeddings", "body": {}}"#,
+            400,
+            "explain reads /v1/chat/completions",
+        ),
         ("/api/explain", r#"{"path": "no path", "body": {}}"#, 400, "expected one such as"),
         ("/api/explain", r#"{"headers": {"a b": "c"}, "body": {}}"#, 400, "that HTTP allows"),
         ("/api/explain", r#"{"headers": {"x-reprise-threshold": "2"}, "body": {}}"#, 400, "from 0.0 to 1.0"),
