@@ -7,23 +7,25 @@ use crate::wire::request::Form;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// All flights of the process. At most one an exact key; one short lock a miss.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Flights {
     map: Mutex<HashMap<ExactKey, Arc<Flight>, ahash::RandomState>>,
 }
 
-#[derive(Debug)]
 struct Flight {
     form: Form,
     credential: Credential,
     live: Arc<Live>,
+    /// Called when somebody follows: from then on the flight must not go at its leader's pace.
+    when_followed: Arc<OnceLock<Hook>>,
 }
 
+type Hook = Box<dyn Fn() + Send + Sync>;
+
 /// Every place one can take in a flight.
-#[derive(Debug)]
 pub enum Seat {
     /// Ask upstream, and pass on what comes.
     Lead(Leader),
@@ -38,19 +40,28 @@ pub enum Seat {
 impl Flights {
     /// Takes a seat; never waits. `cap`: bytes of a live answer that are kept for late followers.
     pub fn seat(self: &Arc<Flights>, key: ExactKey, form: Form, credential: Credential, cap: usize) -> Seat {
-        let mut map = self.map.lock();
-        if let Some(flight) = map.get(&key) {
-            return match flight.live.follow() {
-                None => Seat::Alone,
-                Some(follower) if flight.form == form => {
-                    Seat::Follow { follower, same_credential: flight.credential == credential }
+        let flight = {
+            let mut map = self.map.lock();
+            match map.get(&key) {
+                Some(flight) => flight.clone(),
+                None => {
+                    let (live, when_followed) = (Live::new(cap), Arc::<OnceLock<Hook>>::default());
+                    let hook = when_followed.clone();
+                    map.insert(key, Arc::new(Flight { form, credential, live: live.clone(), when_followed }));
+                    return Seat::Lead(Leader { flights: self.clone(), key, live, when_followed: hook, landed: false });
                 }
-                Some(follower) => Seat::Await(follower),
-            };
+            }
+        };
+        let Some(follower) = flight.live.follow() else { return Seat::Alone };
+        // Outside the lock: the hook may wait for a piece of work that wants to land.
+        if let Some(hook) = flight.when_followed.get() {
+            hook();
         }
-        let live = Live::new(cap);
-        map.insert(key, Arc::new(Flight { form, credential, live: live.clone() }));
-        Seat::Lead(Leader { flights: self.clone(), key, live, landed: false })
+        if flight.form == form {
+            Seat::Follow { follower, same_credential: flight.credential == credential }
+        } else {
+            Seat::Await(follower)
+        }
     }
 
     /// Flights in the air.
@@ -64,15 +75,20 @@ impl Flights {
 }
 
 /// The one who asks upstream. Dropped without a word, it has abandoned the flight: no follower hangs.
-#[derive(Debug)]
 pub struct Leader {
     flights: Arc<Flights>,
     key: ExactKey,
     live: Arc<Live>,
+    when_followed: Arc<OnceLock<Hook>>,
     landed: bool,
 }
 
 impl Leader {
+    /// A handle for what shall happen when somebody follows; the leader itself may be moved away.
+    pub fn hook(&self) -> WhenFollowed {
+        WhenFollowed { live: self.live.clone(), hook: self.when_followed.clone() }
+    }
+
     pub fn head(&self, head: Head) {
         self.live.set_head(head);
     }
@@ -110,6 +126,24 @@ impl Leader {
     fn leave(&self, end: LiveEnd) {
         self.flights.map.lock().remove(&self.key);
         self.live.end(end);
+    }
+}
+
+/// See `Leader::hook`.
+pub struct WhenFollowed {
+    live: Arc<Live>,
+    hook: Arc<OnceLock<Hook>>,
+}
+
+impl WhenFollowed {
+    /// Has `call` called each time somebody follows, and now, if somebody does already.
+    pub fn set(self, call: impl Fn() + Send + Sync + 'static) {
+        let _ = self.hook.set(Box::new(call));
+        if self.live.followers() > 0
+            && let Some(call) = self.hook.get()
+        {
+            call();
+        }
     }
 }
 

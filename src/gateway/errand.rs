@@ -1,9 +1,10 @@
 //! One question to the upstream, its answer recorded on the way.
 //!
-//! The errand is a task of its own: a client that leaves does not lose the answer that is being paid
-//! for. Before the client can see the end of an answer, the answer is in the cache: who asks again
+//! The errand outlives its client: one that leaves does not lose the answer that is being paid for
+//! (`detach`). Before the client can see the end of an answer, the answer is in the cache: who asks again
 //! after reading it finds it.
 
+use super::detach::{Errands, Waiting};
 use super::lane::{self, Sender};
 use super::visit::Sketch;
 use super::{Gateway, Reply, ReplyBody, Settings};
@@ -16,13 +17,16 @@ use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
 use crate::tape::live::Head;
 use crate::tape::{Ended, Recorder};
-use crate::upstream::{Incoming, Outgoing};
+use crate::upstream::{Chunks, Incoming, Outgoing};
 use crate::wire::Dialect;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 /// What is needed to keep the answer.
@@ -50,10 +54,26 @@ type Answer = Result<(Arc<str>, Reply), Fault>;
 impl Errand {
     /// Sets out, and comes back with the head of the answer; its body then flows.
     pub async fn send(self, gateway: &Arc<Gateway>) -> Answer {
-        let (client, answer) = oneshot::channel();
-        let (tasks, gateway) = (gateway.tasks.clone(), gateway.clone());
-        tasks.spawn(async move { self.run(&gateway, client).await });
-        answer.await.unwrap_or_else(|_| Err(Fault::new(Kind::Internal, "the request was lost inside the proxy")))
+        let (client, mut answer) = oneshot::channel();
+        let errands = Errands::new(gateway.tasks.clone());
+        let hook = self.leader.as_ref().map(Leader::hook);
+        let gateway = gateway.clone();
+        errands.set(async move { self.run(&gateway, client).await });
+        if let Some(hook) = hook {
+            let followed = errands.clone();
+            hook.set(move || followed.detach());
+        }
+        let waiting = Waiting(errands);
+        let head = std::future::poll_fn(|cx| {
+            waiting.0.poll(cx);
+            Pin::new(&mut answer).poll(cx)
+        });
+        let lost = || Fault::new(Kind::Internal, "the request was lost inside the proxy");
+        let (deployment, mut reply) = head.await.unwrap_or_else(|_| Err(lost()))?;
+        if let ReplyBody::Flow(flow) = reply.body {
+            reply.body = ReplyBody::Flow(Box::pin(Delivery { flow, waiting }));
+        }
+        Ok((deployment, reply))
     }
 
     async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
@@ -97,6 +117,25 @@ impl Errand {
     }
 }
 
+/// The body as the client reads it: reading moves the errand on.
+struct Delivery {
+    flow: Chunks,
+    waiting: Waiting,
+}
+
+impl Stream for Delivery {
+    type Item = Result<Bytes, Fault>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // First what is there already: the errand may wait for room in the lane.
+        if let ready @ Poll::Ready(Some(_)) = self.flow.as_mut().poll_next(cx) {
+            return ready;
+        }
+        self.waiting.0.poll(cx);
+        self.flow.as_mut().poll_next(cx)
+    }
+}
+
 /// Completes when the client has left before the head came, nobody follows, and the time to read on
 /// is over.
 async fn gone(client: &mut oneshot::Sender<Answer>, leader: Option<&Leader>, settings: &Settings) {
@@ -121,7 +160,7 @@ struct Reading {
 }
 
 impl Reading {
-    async fn read(mut self, mut body: crate::upstream::Chunks, to_client: Sender, length: Option<usize>) {
+    async fn read(mut self, mut body: Chunks, to_client: Sender, length: Option<usize>) {
         let mut to_client = Some(to_client);
         let mut received = 0;
         let mut deadline = None;

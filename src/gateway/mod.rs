@@ -14,6 +14,7 @@
 //! | `visit` | one cacheable request, from its body to its keys |
 //! | `miss` | seats in a flight, and what each does |
 //! | `errand` | one question to the upstream, its answer recorded on the way |
+//! | `detach` | work that outlives the one who waits for it |
 //! | `embeddings` | `/v1/embeddings`, input by input |
 //! | `coding` | a stored answer in a coding that the client accepts |
 //! | `lane` | from the errand to the client, bounded in bytes |
@@ -22,6 +23,7 @@
 //! | `report` | the headers that say what was decided |
 
 pub mod coding;
+pub mod detach;
 pub mod directives;
 pub mod embeddings;
 pub mod errand;

@@ -82,6 +82,8 @@ pub struct ModelSpec {
     pub languages: Vec<String>,
     #[serde(default)]
     pub thresholds: Thresholds,
+    #[serde(default)]
+    pub calibration: Vec<Calibration>,
     #[serde(rename = "file")]
     pub files: Vec<ModelFile>,
 }
@@ -108,6 +110,33 @@ pub struct Thresholds {
     pub strict: Option<f32>,
     pub balanced: Option<f32>,
     pub off: Option<f32>,
+}
+
+/// `[[model.calibration]]`: the lowest threshold at which wrong answers stayed within a target on every
+/// stream measured. `reprise eval --write-calibration` writes these, and `[model.thresholds]` by the
+/// strictest target. All but the threshold are shares of all requests, 0 to 1.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    #[serde(deserialize_with = "strictness")]
+    pub verify: Strictness,
+    pub target: f64,
+    pub threshold: f32,
+    /// Of the stream with the most.
+    pub wrong: f64,
+    /// Its 95 % upper confidence bound.
+    pub wrong_bound: f64,
+    /// The mean over the streams.
+    pub right: f64,
+}
+
+fn strictness<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Strictness, D::Error> {
+    match String::deserialize(from)?.as_str() {
+        "strict" => Ok(Strictness::Strict),
+        "balanced" => Ok(Strictness::Balanced),
+        "off" => Ok(Strictness::Off),
+        other => Err(serde::de::Error::custom(format!("`{other}` is none of strict, balanced, off"))),
+    }
 }
 
 /// The cosine from which a neighbour is a candidate where nothing was calibrated.

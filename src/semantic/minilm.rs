@@ -113,7 +113,10 @@ impl Transformer {
         }
         let encoded =
             model.tokenizer.encode(text, true).map_err(|wrong| EmbedError::Model(wrong.to_string()))?;
-        let cut: usize = encoded.get_overflowing().iter().map(|part| part.len().saturating_sub(2)).sum();
+        // What was cut off comes in parts, each padded, and each with its own two special tokens.
+        let parts = encoded.get_overflowing().iter();
+        let real = parts.map(|part| part.get_attention_mask().iter().filter(|real| **real == 1).count());
+        let cut: usize = real.map(|tokens| tokens.saturating_sub(2)).sum();
         match cut {
             0 => Ok(()),
             cut => Err(EmbedError::TooLong {

@@ -11,12 +11,15 @@
 mod batches;
 mod canon;
 mod config;
+mod eval;
 mod exact;
 mod front;
 mod meaning;
 mod semantic;
 mod stand_in;
 mod streams;
+mod tape;
+mod verify;
 mod why;
 mod wire;
 mod world;

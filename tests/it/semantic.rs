@@ -336,30 +336,30 @@ fn found(index: &Index, numbers: impl Iterator<Item = u64>) -> usize {
 
 #[test]
 fn a_large_partition_turns_into_a_graph_and_nothing_is_lost_on_the_way() {
-    let index = Index::new("model", 32, 1_000);
-    for number in 0..3_000 {
+    let index = Index::new("model", 32, 300);
+    for number in 0..1_000 {
         insert(&index, number);
         // Searched while the graph is being built: what was inserted is found at once.
         assert!(number % 100 != 0 || found(&index, number..=number) == 1, "{number}");
     }
     index.settle();
-    assert_eq!(index.len(), 3_000);
-    assert!(found(&index, 0..3_000) >= 2_985);
+    assert_eq!(index.len(), 1_000);
+    assert!(found(&index, 0..1_000) >= 990);
 }
 
 #[test]
 fn the_dead_are_never_found_and_their_graph_is_rebuilt_without_them() {
-    let index = Index::new("model", 32, 500);
-    (0..2_000).for_each(|number| insert(&index, number));
+    let index = Index::new("model", 32, 200);
+    (0..800).for_each(|number| insert(&index, number));
     index.settle();
     let full = index.bytes();
-    (0..1_500).for_each(|number| index.remove(&HERE, &key(number)));
-    assert_eq!(found(&index, 0..1_500), 0);
+    (0..600).for_each(|number| index.remove(&HERE, &key(number)));
+    assert_eq!(found(&index, 0..600), 0);
     index.settle();
-    assert_eq!(found(&index, 0..1_500), 0);
-    assert!(found(&index, 1_500..2_000) >= 495);
+    assert_eq!(found(&index, 0..600), 0);
+    assert!(found(&index, 600..800) >= 198);
     assert!(index.bytes() < full / 2, "{} of {full}", index.bytes());
-    (1_500..2_000).for_each(|number| index.remove(&HERE, &key(number)));
+    (600..800).for_each(|number| index.remove(&HERE, &key(number)));
     assert_eq!((index.len(), index.partitions()), (0, 0));
 }
 
@@ -395,12 +395,12 @@ fn neighbours_come_best_first_and_no_more_than_asked() {
 
 #[test]
 fn inserts_searches_and_removals_from_many_threads_keep_every_promise() {
-    let index = Index::new("model", 32, 300);
+    let index = Index::new("model", 32, 100);
     std::thread::scope(|threads| {
         for lane in 0..4u64 {
             let index = &index;
             threads.spawn(move || {
-                for number in (lane * 1_000)..(lane * 1_000 + 500) {
+                for number in (lane * 1_000)..(lane * 1_000 + 200) {
                     insert(index, number);
                     index.nearest(&HERE, &vector(number), 2, 0.9);
                     if number % 2 == 0 {
@@ -411,11 +411,11 @@ fn inserts_searches_and_removals_from_many_threads_keep_every_promise() {
         }
     });
     index.settle();
-    assert_eq!(index.len(), 1_000);
+    assert_eq!(index.len(), 400);
     let kept =
-        (0..4u64).flat_map(|lane| (lane * 1_000)..(lane * 1_000 + 500)).filter(|number| number % 2 == 1);
-    assert!(found(&index, kept) >= 990);
+        (0..4u64).flat_map(|lane| (lane * 1_000)..(lane * 1_000 + 200)).filter(|number| number % 2 == 1);
+    assert!(found(&index, kept) >= 396);
     let removed =
-        (0..4u64).flat_map(|lane| (lane * 1_000)..(lane * 1_000 + 500)).filter(|number| number % 2 == 0);
+        (0..4u64).flat_map(|lane| (lane * 1_000)..(lane * 1_000 + 200)).filter(|number| number % 2 == 0);
     assert_eq!(found(&index, removed), 0);
 }

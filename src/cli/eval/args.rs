@@ -30,7 +30,7 @@ pub struct Args {
     pub sweep: Option<Sweep>,
     /// The share of all requests that may get a wrong answer, 0 to 1: a target for the recommended
     /// setting, and a gate: the exit code is 1 where a stream's served setting exceeds it
-    #[arg(long, value_name = "SHARE", value_parser = share::<f64>)]
+    #[arg(long, value_name = "SHARE", value_parser = share::<f64>, requires = "stream")]
     pub max_wrong_rate: Option<f64>,
     /// Write the figures as JSON
     #[arg(long, value_name = "FILE")]
@@ -122,7 +122,16 @@ mod tests {
 
     #[test]
     fn a_sweep_that_goes_nowhere_is_refused() {
-        for text in ["0.7:0.9", "0.9:0.7:0.1", "0.7:0.9:0", "0.7:0.9:-0.1", "0.7:0.9:NaN", "0:1:0.0001", "0.7:1.2:0.1", "a:b:c"] {
+        for text in [
+            "0.7:0.9",
+            "0.9:0.7:0.1",
+            "0.7:0.9:0",
+            "0.7:0.9:-0.1",
+            "0.7:0.9:NaN",
+            "0:1:0.0001",
+            "0.7:1.2:0.1",
+            "a:b:c",
+        ] {
             assert!(Sweep::parse(text).is_err(), "{text}");
         }
     }

@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn the_bound_is_the_one_of_the_tables() {
         // The rule of three, and values of R's binom.test(alternative = "less").
-        for (count, of, expected) in [(0, 100, 0.029_513), (1, 100, 0.046_560), (5, 100, 0.102_253), (50, 10_000, 0.006_332)]
+        for (count, of, expected) in
+            [(0, 100, 0.029_513), (1, 100, 0.046_560), (5, 100, 0.102_253), (50, 10_000, 0.006_332)]
         {
             let bound = upper(count, of);
             assert!((bound - expected).abs() < 2e-5, "{count} of {of}: {bound}");

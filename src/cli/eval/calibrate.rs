@@ -3,8 +3,8 @@
 
 use super::EvalError;
 use super::bound;
-use super::table::percent;
 use super::report::{Figures, Run, Score, Tally, rounded};
+use super::table::percent;
 use std::path::Path;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
@@ -92,7 +92,8 @@ pub fn text(found: &[Calibrated]) -> String {
 /// Text that is no manifest, or has no such model.
 pub fn written(manifest: &str, model: &str, found: &[Calibrated]) -> Result<String, EvalError> {
     let wrong = |what: String| EvalError::Model(format!("models/manifest.toml: {what}"));
-    let mut document: DocumentMut = manifest.parse().map_err(|bad: toml_edit::TomlError| wrong(bad.to_string()))?;
+    let mut document: DocumentMut =
+        manifest.parse().map_err(|bad: toml_edit::TomlError| wrong(bad.to_string()))?;
     let models = document.get_mut("model").and_then(Item::as_array_of_tables_mut);
     let named = |table: &&mut Table| table.get("name").and_then(Item::as_str) == Some(model);
     let Some(entry) = models.and_then(|models| models.iter_mut().find(named)) else {

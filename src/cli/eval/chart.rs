@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 330.0;
-const LEFT: f64 = 58.0;
-const RIGHT: f64 = 14.0;
+const LEFT: f64 = 76.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 46.0;
 
@@ -115,14 +115,22 @@ impl Chart<'_> {
     pub fn svg(&self) -> String {
         let mut out = String::new();
         // Writing to a String cannot fail.
-        let _ = write!(out, r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{}</title>"#, escape(self.title));
+        let _ = write!(
+            out,
+            r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{}</title>"#,
+            escape(self.title)
+        );
         self.grid(&mut out);
         for level in &self.levels {
             let y = self.y_at(level.y);
             let (from, to) = (LEFT, WIDTH - RIGHT);
             let _ = write!(out, r#"<line class="level" x1="{from}" x2="{to}" y1="{y:.1}" y2="{y:.1}"/>"#);
             let above = if y < TOP + 16.0 { y + 12.0 } else { y - 4.0 };
-            let _ = write!(out, r#"<text class="level" x="{from}" dx="6" y="{above:.1}">{}</text>"#, escape(level.name));
+            let _ = write!(
+                out,
+                r#"<text class="level" x="{from}" dx="6" y="{above:.1}">{}</text>"#,
+                escape(level.name)
+            );
         }
         for line in &self.lines {
             self.line(&mut out, line);
@@ -144,17 +152,42 @@ impl Chart<'_> {
         for tick in self.y.ticks() {
             let y = self.y_at(tick);
             let _ = write!(out, r#"<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1}" y2="{y:.1}"/>"#);
-            let _ = write!(out, r#"<text class="tick end" x="{:.1}" y="{:.1}">{}</text>"#, LEFT - 8.0, y + 4.0, self.y.text(tick));
+            let _ = write!(
+                out,
+                r#"<text class="tick end" x="{:.1}" y="{:.1}">{}</text>"#,
+                LEFT - 8.0,
+                y + 4.0,
+                self.y.text(tick)
+            );
         }
         for tick in self.x.ticks() {
             let x = self.x_at(tick);
-            let _ = write!(out, r#"<line class="tickmark" x1="{x:.1}" x2="{x:.1}" y1="{floor}" y2="{:.1}"/>"#, floor + 5.0);
-            let _ = write!(out, r#"<text class="tick middle" x="{x:.1}" y="{:.1}">{}</text>"#, floor + 19.0, self.x.text(tick));
+            let _ = write!(
+                out,
+                r#"<line class="tickmark" x1="{x:.1}" x2="{x:.1}" y1="{floor}" y2="{:.1}"/>"#,
+                floor + 5.0
+            );
+            let _ = write!(
+                out,
+                r#"<text class="tick middle" x="{x:.1}" y="{:.1}">{}</text>"#,
+                floor + 19.0,
+                self.x.text(tick)
+            );
         }
         let _ = write!(out, r#"<line class="axis" x1="{LEFT}" x2="{right}" y1="{floor}" y2="{floor}"/>"#);
         let middle = (LEFT + right) / 2.0;
-        let _ = write!(out, r#"<text class="label middle" x="{middle}" y="{:.1}">{}</text>"#, HEIGHT - 8.0, escape(self.x.label));
-        let _ = write!(out, r#"<text class="label middle" transform="translate(13 {:.1}) rotate(-90)">{}</text>"#, (TOP + floor) / 2.0, escape(self.y.label));
+        let _ = write!(
+            out,
+            r#"<text class="label middle" x="{middle}" y="{:.1}">{}</text>"#,
+            HEIGHT - 8.0,
+            escape(self.x.label)
+        );
+        let _ = write!(
+            out,
+            r#"<text class="label middle" transform="translate(14 {:.1}) rotate(-90)">{}</text>"#,
+            (TOP + floor) / 2.0,
+            escape(self.y.label)
+        );
     }
 
     fn line(&self, out: &mut String, line: &Line<'_>) {

@@ -72,9 +72,9 @@ impl Corpus {
         drop(answers);
         self.readings = self.texts.iter().map(|text| Reading::of(text)).collect();
         match &embedded.failed {
-            Some((failed, why)) if self.vectors.iter().all(Option::is_none) => {
-                Err(EvalError::Model(format!("{failed} of {} texts could not be embedded: {why}", self.texts.len())))
-            }
+            Some((failed, why)) if self.vectors.iter().all(Option::is_none) => Err(EvalError::Model(
+                format!("{failed} of {} texts could not be embedded: {why}", self.texts.len()),
+            )),
             _ => Ok(embedded),
         }
     }

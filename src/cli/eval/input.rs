@@ -43,7 +43,8 @@ struct StreamLine {
 pub fn pairs(path: &Path) -> Result<Vec<Pair>, EvalError> {
     let expected = r#"{"a": text, "b": text, "label": 0 or 1}"#;
     each(path, |line, _| {
-        let PairLine { a, b, label } = serde_json::from_str(line).map_err(|wrong| reason(&wrong, expected))?;
+        let PairLine { a, b, label } =
+            serde_json::from_str(line).map_err(|wrong| reason(&wrong, expected))?;
         match label {
             0 | 1 => Ok(Pair { a, b, same: label == 1 }),
             _ => Err(format!("label {label} is neither 0 nor 1; expected {expected}")),
@@ -96,13 +97,17 @@ fn each<T>(path: &Path, mut read: impl FnMut(&str, usize) -> Result<T, String>) 
     let name = path.display();
     let bytes = std::fs::read(path).map_err(|wrong| EvalError::Input(format!("{name}: {wrong}")))?;
     let text = String::from_utf8(bytes).map_err(|wrong| {
-        let line = wrong.as_bytes()[..wrong.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        let line =
+            wrong.as_bytes()[..wrong.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
         EvalError::Input(format!("{name}:{line}: not UTF-8; save it as UTF-8"))
     })?;
     let mut rows = Vec::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line_number = at + 1;
-        rows.push(read(line, line_number).map_err(|what| EvalError::Input(format!("{name}:{line_number}: {what}")))?);
+        rows.push(
+            read(line, line_number)
+                .map_err(|what| EvalError::Input(format!("{name}:{line_number}: {what}")))?,
+        );
     }
     match rows.is_empty() {
         true => Err(EvalError::Input(format!("{name}: no line; expected JSON lines"))),

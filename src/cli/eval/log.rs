@@ -2,12 +2,12 @@
 //! request itself are compared, which estimates how many hits would be right: a model that answers one
 //! question in two ways lowers it, two questions with one short answer raise it.
 
+use super::asked::Asked;
 use super::corpus::Corpus;
 use super::input::Row;
 use super::replay::Outcome;
 use super::report::{LogScore, WrongHit, rounded, share, worst};
 use super::stream::WORST;
-use super::asked::Asked;
 use crate::semantic::flat::dot;
 
 /// The cosine from which two recorded answers are taken to say the same. Not calibrated: two answers
@@ -53,7 +53,12 @@ pub fn score(outcomes: &[Outcome], answers: &Answers, corpus: &Corpus) -> LogSco
 }
 
 /// Hits whose recorded answers differ, the nearest questions first.
-pub fn suspects(outcomes: &[Outcome], asked: &Asked, answers: &Answers, corpus: &Corpus) -> (Vec<WrongHit>, usize) {
+pub fn suspects(
+    outcomes: &[Outcome],
+    asked: &Asked,
+    answers: &Answers,
+    corpus: &Corpus,
+) -> (Vec<WrongHit>, usize) {
     let text = |row: usize| {
         let question = asked.items[asked.order[row] as usize].question;
         question.map_or(String::new(), |question| corpus.texts[question as usize].to_string())

@@ -118,7 +118,8 @@ impl Bench<'_> {
 
     fn pairs(&self, input: String, pairs: &[Pair], questions: &[(Question, Question)]) -> Figures {
         let both = pairs.iter().zip(questions);
-        let couples: Vec<Couple> = both.map(|(pair, (a, b))| Couple::of(pair, *a, *b, &self.corpus)).collect();
+        let couples: Vec<Couple> =
+            both.map(|(pair, (a, b))| Couple::of(pair, *a, *b, &self.corpus)).collect();
         let judge = |verify: Strictness| (verify, pairs::judge(&couples, &self.corpus, verify));
         let judged: Vec<_> = [Strictness::Strict, Strictness::Balanced, Strictness::Off].map(judge).into();
         let run = |setting: Setting| {
@@ -147,7 +148,11 @@ impl Bench<'_> {
         };
         let near = Near::of(asked, &self.corpus);
         let sweep = self.replays(asked, &near, &score);
-        let index = Index::new(self.semantic.model_name(), self.semantic.dim(), self.chosen.config.semantic.hnsw_from);
+        let index = Index::new(
+            self.semantic.model_name(),
+            self.semantic.dim(),
+            self.chosen.config.semantic.hnsw_from,
+        );
         let mut shelf = Indexed::new(asked, &self.corpus, index);
         let outcomes = replay(asked, &mut shelf, |item| item.setting);
         let (worst, wrong_hits) = match labels {
@@ -164,7 +169,10 @@ impl Bench<'_> {
             ..self.reading(bypassed, "requests")
         };
         if asked.items.iter().any(|item| item.setting != self.served) {
-            reading.notes.push("some routes have settings of their own: `served` follows them, the sweep does not".to_owned());
+            reading.notes.push(
+                "some routes have settings of their own: `served` follows them, the sweep does not"
+                    .to_owned(),
+            );
         }
         let served = Run::of(self.served, score(&outcomes));
         let ground = match labels {
@@ -203,11 +211,15 @@ impl Bench<'_> {
         let exact_only: Vec<(&'static str, usize)> = counts.into_iter().collect();
         let mut notes = Vec::new();
         if !exact_only.is_empty() {
-            let reasons: Vec<String> = exact_only.iter().map(|(word, count)| format!("{word} {count}")).collect();
+            let reasons: Vec<String> =
+                exact_only.iter().map(|(word, count)| format!("{word} {count}")).collect();
             notes.push(format!("{what} matched exactly only: {}", reasons.join(", ")));
         }
         if self.embedded.too_long > 0 {
-            notes.push(format!("{} texts are longer than the model reads; they match exactly only", self.embedded.too_long));
+            notes.push(format!(
+                "{} texts are longer than the model reads; they match exactly only",
+                self.embedded.too_long
+            ));
         }
         if let Some((count, why)) = &self.embedded.failed {
             notes.push(format!("{count} texts could not be embedded ({why}); they match exactly only"));
@@ -229,6 +241,14 @@ impl Bench<'_> {
             embed_p50_ms: reading.embed.map(|ranks| ranks.p50),
             verify_p50_ms: reading.verify.map(|ranks| ranks.p50),
         };
-        Figures { model: self.semantic.model_name().to_owned(), input, requests, ground, served, sweep, reading }
+        Figures {
+            model: self.semantic.model_name().to_owned(),
+            input,
+            requests,
+            ground,
+            served,
+            sweep,
+            reading,
+        }
     }
 }

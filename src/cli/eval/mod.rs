@@ -50,8 +50,8 @@ pub use args::{Args, Sweep};
 
 use crate::config::{Config, Flags, Policy, Problems, Source, Strictness};
 use crate::semantic::{LoadError, Semantic};
-use report::{Figures, Ground, Score};
 use replay::Setting;
+use report::{Figures, Ground, Score};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -178,7 +178,8 @@ fn print(out: &mut dyn Write, text: &str) -> Result<(), EvalError> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), EvalError> {
-    std::fs::write(path, text).map_err(|source| EvalError::Output { what: path.display().to_string(), source })
+    std::fs::write(path, text)
+        .map_err(|source| EvalError::Output { what: path.display().to_string(), source })
 }
 
 fn cores() -> usize {
@@ -189,6 +190,9 @@ fn cores() -> usize {
 fn on_all_cores<T: Send>(work: impl Fn() -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores()).map(|_| scope.spawn(&work)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }

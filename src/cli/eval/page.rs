@@ -14,9 +14,17 @@ pub fn html(inputs: &[Figures], target: f64, command: &str) -> String {
     let model = inputs.first().map_or("", |figures| figures.model.as_str());
     let mut out = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-    let _ = write!(out, "<title>Reprise: hits and wrong answers</title><style>{STYLE}</style></head><body><main>");
+    let _ = write!(
+        out,
+        "<title>Reprise: hits and wrong answers</title><style>{STYLE}</style></head><body><main>"
+    );
     out.push_str("<h1>How often the cache answers, and how often wrongly</h1>");
-    let _ = write!(out, "<p class=\"soft\">Model {}, by the code that serves. <code>{}</code></p>", escape(model), escape(command));
+    let _ = write!(
+        out,
+        "<p class=\"soft\">Model {}, by the code that serves. <code>{}</code></p>",
+        escape(model),
+        escape(command)
+    );
     if inputs.len() > 1 {
         overview(&mut out, inputs);
     }
@@ -42,13 +50,19 @@ fn kind(figures: &Figures) -> &'static str {
 }
 
 fn overview(out: &mut String, inputs: &[Figures]) {
-    out.push_str("<div class=\"card scroll\"><table><tr><th>input</th><th>rows</th><th>the served setting</th></tr>");
+    out.push_str("<div class=\"card scroll overview\"><table><tr><th>input</th><th>rows</th><th>the served setting</th></tr>");
     for figures in inputs {
         let does = match figures.served.run.score {
-            Score::Stream(tally) => format!("right {} %, wrong {} %", percent(tally.right), fine(tally.wrong)),
+            Score::Stream(tally) => {
+                format!("right {} %, wrong {} %", percent(tally.right), fine(tally.wrong))
+            }
             Score::Log(log) => format!("hit {} %", percent(log.hit)),
             Score::Pairs(pairs) => {
-                format!("different refused {}, same passed {}", some(pairs.refused_different), some(pairs.passed_same))
+                format!(
+                    "different refused {}, same passed {}",
+                    some(pairs.refused_different),
+                    some(pairs.passed_same)
+                )
             }
         };
         let _ = write!(
@@ -64,7 +78,13 @@ fn overview(out: &mut String, inputs: &[Figures]) {
 
 fn section(out: &mut String, figures: &Figures, target: f64) {
     let _ = write!(out, "<section><h2>{}</h2>", escape(&name(figures)));
-    let _ = write!(out, "<p class=\"soft\">{} · {} rows · {}</p>", kind(figures), figures.requests, escape(&figures.input));
+    let _ = write!(
+        out,
+        "<p class=\"soft\">{} · {} rows · {}</p>",
+        kind(figures),
+        figures.requests,
+        escape(&figures.input)
+    );
     tiles(out, figures);
     if let Some(run) = &figures.reading.recommended {
         let _ = write!(
@@ -74,7 +94,11 @@ fn section(out: &mut String, figures: &Figures, target: f64) {
             escape(&capital(&sentence(run)))
         );
     } else if matches!(figures.ground, Ground::Stream { .. }) {
-        let _ = write!(out, "<p class=\"card\"><b>No setting tried stays within {} % wrong.</b> Try higher thresholds.</p>", fine(target));
+        let _ = write!(
+            out,
+            "<p class=\"card\"><b>No setting tried stays within {} % wrong.</b> Try higher thresholds.</p>",
+            fine(target)
+        );
     }
     key(out, figures);
     out.push_str("<div class=\"charts\">");
@@ -100,13 +124,25 @@ fn tiles(out: &mut String, figures: &Figures) {
     match (run.score, figures.ground) {
         (Score::Stream(tally), Ground::Stream { ceiling, exact }) => {
             let sure = fine(bound::upper(tally.wrongs, tally.requests));
-            tiles.push((format!("{} %", percent(tally.right)), "good", "of all requests get a right answer".to_owned()));
-            tiles.push((format!("{} %", fine(tally.wrong)), "bad", format!("get a wrong one; 95 % sure of at most {sure} %")));
+            tiles.push((
+                format!("{} %", percent(tally.right)),
+                "good",
+                "of all requests get a right answer".to_owned(),
+            ));
+            tiles.push((
+                format!("{} %", fine(tally.wrong)),
+                "bad",
+                format!("get a wrong one; 95 % sure of at most {sure} %"),
+            ));
             tiles.push((format!("{} %", percent(exact)), "", "exact matching alone".to_owned()));
             tiles.push((format!("{} %", percent(ceiling)), "", "a cache that never errs".to_owned()));
         }
         (Score::Log(log), Ground::Log { exact }) => {
-            tiles.push((format!("{} %", percent(log.hit)), "good", "of all requests would be answered".to_owned()));
+            tiles.push((
+                format!("{} %", percent(log.hit)),
+                "good",
+                "of all requests would be answered".to_owned(),
+            ));
             tiles.push((format!("{} %", percent(exact)), "", "exact matching alone".to_owned()));
             let of = format!("of {} hits by meaning with two recorded answers", log.compared);
             tiles.push((some(log.same_text), "", format!("same answer by text, {of}")));
@@ -115,14 +151,23 @@ fn tiles(out: &mut String, figures: &Figures) {
         (Score::Pairs(pairs), _) => {
             tiles.push((some(pairs.precision), "good", "precision: of the served, the same".to_owned()));
             tiles.push((some(pairs.recall), "", "recall: of the same, the served".to_owned()));
-            tiles.push((some(pairs.refused_different), "", "of different pairs above the threshold refused".to_owned()));
+            tiles.push((
+                some(pairs.refused_different),
+                "",
+                "of different pairs above the threshold refused".to_owned(),
+            ));
             tiles.push((some(pairs.passed_same), "", "of same pairs above the threshold passed".to_owned()));
         }
         (Score::Stream(_) | Score::Log(_), _) => {}
     }
-    let _ = write!(out, "<p>Served now: threshold <b>{}</b>, verify <b>{}</b>.</p><div class=\"tiles\">", run.threshold, run.verify);
+    let _ = write!(
+        out,
+        "<p>Served now: threshold <b>{}</b>, verify <b>{}</b>.</p><div class=\"tiles\">",
+        run.threshold, run.verify
+    );
     for (value, class, what) in tiles {
-        let _ = write!(out, "<div class=\"tile\"><b class=\"{class}\">{value}</b><small>{what}</small></div>");
+        let _ =
+            write!(out, "<div class=\"tile\"><b class=\"{class}\">{value}</b><small>{what}</small></div>");
     }
     out.push_str("</div>");
 }
@@ -130,7 +175,11 @@ fn tiles(out: &mut String, figures: &Figures) {
 fn key(out: &mut String, figures: &Figures) {
     out.push_str("<div class=\"key\">");
     for (class, verify) in verifies(figures) {
-        let name = if verify == "off" { "cosine alone (verify off)".to_owned() } else { format!("verified ({verify})") };
+        let name = if verify == "off" {
+            "cosine alone (verify off)".to_owned()
+        } else {
+            format!("verified ({verify})")
+        };
         let _ = write!(out, "<span><i class=\"{class}\"></i>{name}</span>");
     }
     out.push_str("<span><i class=\"now\"></i>served now</span></div>");
@@ -199,13 +248,22 @@ fn stream_charts(out: &mut String, figures: &Figures, ceiling: f64, exact: f64, 
     figure(
         out,
         figures,
-        ("Precision of hits against cache hit rate", "Up is fewer wrong answers a hit; to the right is more hits. A point is a threshold."),
+        (
+            "Precision of hits against cache hit rate",
+            "Up is fewer wrong answers a hit; to the right is more hits. A point is a threshold.",
+        ),
         ("cache hit rate", "precision of hits"),
         Vec::new(),
         (None, true),
         |run| precision(tally(run)?),
     );
-    let wrong = Axis { label: "wrong answers, of all requests", low: 1e-4, high: 1.0, scale: Scale::Log, percent: true };
+    let wrong = Axis {
+        label: "wrong answers, of all requests",
+        low: 1e-4,
+        high: 1.0,
+        scale: Scale::Log,
+        percent: true,
+    };
     figure(
         out,
         figures,
@@ -220,7 +278,10 @@ fn stream_charts(out: &mut String, figures: &Figures, ceiling: f64, exact: f64, 
         figures,
         ("Right answers against threshold", "Between exact matching alone and a cache that never errs."),
         ("threshold (cosine)", "right answers, of all requests"),
-        vec![Level { name: "a cache that never errs", y: ceiling }, Level { name: "exact matching alone", y: exact }],
+        vec![
+            Level { name: "a cache that never errs", y: ceiling },
+            Level { name: "exact matching alone", y: exact },
+        ],
         (None, false),
         |run| Some((run.threshold, tally(run)?.right)),
     );
@@ -268,7 +329,10 @@ fn log_charts(out: &mut String, figures: &Figures, exact: f64) {
     figure(
         out,
         figures,
-        ("Hits against threshold", "Of all requests. The log has no labels, so right and wrong are not told apart."),
+        (
+            "Hits against threshold",
+            "Of all requests. The log has no labels, so right and wrong are not told apart.",
+        ),
         ("threshold (cosine)", "hits, of all requests"),
         vec![Level { name: "exact matching alone", y: exact }],
         (None, false),
@@ -277,7 +341,10 @@ fn log_charts(out: &mut String, figures: &Figures, exact: f64) {
     figure(
         out,
         figures,
-        ("Recorded answers that agree: an estimate", "Of hits by meaning, where both answers are known: those that say the same, by meaning."),
+        (
+            "Recorded answers that agree: an estimate",
+            "Of hits by meaning, where both answers are known: those that say the same, by meaning.",
+        ),
         ("threshold (cosine)", "agree by meaning"),
         Vec::new(),
         (None, false),
@@ -288,13 +355,17 @@ fn log_charts(out: &mut String, figures: &Figures, exact: f64) {
 fn latencies(out: &mut String, figures: &Figures) {
     let reading = &figures.reading;
     let steps = [("embedding", reading.embed), ("search", reading.search), ("verification", reading.verify)];
-    let measured: Vec<(&str, Ranks)> = steps.into_iter().filter_map(|(step, ranks)| Some((step, ranks?))).collect();
+    let measured: Vec<(&str, Ranks)> =
+        steps.into_iter().filter_map(|(step, ranks)| Some((step, ranks?))).collect();
     let longest = measured.iter().map(|(_, ranks)| ranks.p99).fold(0.0, f64::max).max(1e-6);
     out.push_str("<figure><h3>Latency of a decision</h3><figcaption>Milliseconds, one request at a time on this machine. The bar is p50 against the longest p99.</figcaption>");
     out.push_str("<table><tr><th>step</th><th>p50</th><th>p99</th><th></th></tr>");
     for (step, Ranks { p50, p99 }) in measured {
         let share = p50 / longest * 100.0;
-        let _ = write!(out, "<tr><td>{step}</td><td>{p50:.3}</td><td>{p99:.3}</td><td class=\"wide\"><span class=\"bar\" style=\"width:{share:.1}%\"></span></td></tr>");
+        let _ = write!(
+            out,
+            "<tr><td>{step}</td><td>{p50:.3}</td><td>{p99:.3}</td><td class=\"wide\"><span class=\"bar\" style=\"width:{share:.1}%\"></span></td></tr>"
+        );
     }
     out.push_str("</table></figure>");
 }
@@ -309,7 +380,11 @@ fn wrong_hits(out: &mut String, figures: &Figures) {
         Ground::Log { .. } => "Hits whose recorded answers differ",
         Ground::Stream { .. } | Ground::Pairs { .. } => "Wrong hits to read",
     };
-    let _ = write!(out, "<details{}><summary>{title}: the {shown} nearest of {count}</summary><div class=\"pairs\">", if shown <= 12 { " open" } else { "" });
+    let _ = write!(
+        out,
+        "<details{}><summary>{title}: the {shown} nearest of {count}</summary><div class=\"pairs\">",
+        if shown <= 12 { " open" } else { "" }
+    );
     for hit in &reading.worst {
         let times = if hit.count > 1 { format!(" · {} times", hit.count) } else { String::new() };
         let _ = write!(
@@ -354,9 +429,12 @@ fn cells(score: &Score) -> [String; 4] {
             let shares = [percent(tally.hit), percent(tally.right), fine(tally.wrong), fine(sure)];
             shares.map(|share| format!("{share} %"))
         }
-        Score::Log(log) => {
-            [format!("{} %", percent(log.hit)), some(log.same_text), some(log.same_meaning), log.compared.to_string()]
-        }
+        Score::Log(log) => [
+            format!("{} %", percent(log.hit)),
+            some(log.same_text),
+            some(log.same_meaning),
+            log.compared.to_string(),
+        ],
         Score::Pairs(pairs) => {
             [pairs.precision, pairs.recall, pairs.refused_different, pairs.passed_same].map(some)
         }

@@ -88,7 +88,8 @@ pub fn latency(couples: &[Couple], corpus: &Corpus, setting: Setting) -> Samples
     let mut samples = Samples::default();
     for couple in couples.iter().filter(|couple| couple.candidate(setting.threshold)) {
         let (Ok((a, b)), Some(score)) = (couple.questions, couple.cosine) else { continue };
-        let neighbour = [Neighbour { key: ExactKey([0; 32]), score, question: corpus.texts[a as usize].clone() }];
+        let neighbour =
+            [Neighbour { key: ExactKey([0; 32]), score, question: corpus.texts[a as usize].clone() }];
         let begun = Instant::now();
         let asked = Reading::of(&corpus.texts[b as usize]);
         std::hint::black_box(choose(&asked, &neighbour, setting, |_| Some(&corpus.readings[a as usize])));
@@ -103,7 +104,12 @@ pub fn plain_auc(couples: &[Couple]) -> Option<f64> {
 }
 
 /// Different pairs that would be served, the nearest first, and how many.
-pub fn wrong_hits(pairs: &[Pair], couples: &[Couple], judged: &Judged, threshold: f32) -> (Vec<WrongHit>, usize) {
+pub fn wrong_hits(
+    pairs: &[Pair],
+    couples: &[Couple],
+    judged: &Judged,
+    threshold: f32,
+) -> (Vec<WrongHit>, usize) {
     let mut hits = Vec::new();
     for ((pair, couple), passes) in pairs.iter().zip(couples).zip(&judged.0) {
         if *passes && !couple.same && couple.candidate(threshold) {

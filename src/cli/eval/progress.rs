@@ -17,7 +17,9 @@ impl Progress {
     pub fn start(what: &'static str, total: usize) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total as u64);
-            let style = ProgressStyle::with_template("{bar:32.green/dim} {human_pos} of {human_len} {msg}, {eta} left");
+            let style = ProgressStyle::with_template(
+                "{bar:32.green/dim} {human_pos} of {human_len} {msg}, {eta} left",
+            );
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_message(what);
             bar

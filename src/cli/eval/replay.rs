@@ -19,9 +19,14 @@ pub type Setting = Bar;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
     /// The answer to the same request; `from` is the row (from 0) that stored it.
-    Exact { from: u32 },
+    Exact {
+        from: u32,
+    },
     /// The answer to another question.
-    Near { from: u32, score: f32 },
+    Near {
+        from: u32,
+        score: f32,
+    },
     Miss,
 }
 
@@ -167,7 +172,8 @@ impl Shelf for Indexed<'_> {
     fn find(&mut self, item: u32, setting: Setting) -> Option<(u32, f32)> {
         let (vector, text) = self.vector(item)?;
         let begun = Instant::now();
-        let neighbours = self.index.nearest(&self.asked.items[item as usize].partition, vector, TRIED + 1, LEAST);
+        let neighbours =
+            self.index.nearest(&self.asked.items[item as usize].partition, vector, TRIED + 1, LEAST);
         self.search.add(begun.elapsed());
         let begun = Instant::now();
         let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);

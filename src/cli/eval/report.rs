@@ -37,10 +37,17 @@ pub struct Figures {
 #[serde(untagged)]
 pub enum Ground {
     /// Shares of the requests whose class, and whose very text, was seen before.
-    Stream { ceiling: f64, exact: f64 },
-    Log { exact: f64 },
+    Stream {
+        ceiling: f64,
+        exact: f64,
+    },
+    Log {
+        exact: f64,
+    },
     /// Of the cosine alone.
-    Pairs { auc: Option<f64> },
+    Pairs {
+        auc: Option<f64>,
+    },
 }
 
 /// One setting.
@@ -145,7 +152,9 @@ pub fn share(count: usize, of: usize) -> Option<f64> {
 /// Worst first, each two texts once.
 pub fn worst(hits: impl Iterator<Item = WrongHit>, keep: usize) -> Vec<WrongHit> {
     let mut all: Vec<WrongHit> = hits.collect();
-    all.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| (&a.asked, &a.stored).cmp(&(&b.asked, &b.stored))));
+    all.sort_by(|a, b| {
+        b.score.total_cmp(&a.score).then_with(|| (&a.asked, &a.stored).cmp(&(&b.asked, &b.stored)))
+    });
     all.dedup_by(|next, kept| {
         let same = next.asked == kept.asked && next.stored == kept.stored;
         kept.count += if same { next.count } else { 0 };

@@ -33,11 +33,22 @@ pub fn tally(rows: &[Row], outcomes: &[Outcome]) -> Tally {
         }
     }
     let share = |count: usize| rounded(count as f64 / rows.len().max(1) as f64);
-    Tally { hit: share(right + wrong), right: share(right), wrong: share(wrong), wrongs: wrong, requests: rows.len() }
+    Tally {
+        hit: share(right + wrong),
+        right: share(right),
+        wrong: share(wrong),
+        wrongs: wrong,
+        requests: rows.len(),
+    }
 }
 
 /// The nearest of the wrong hits, and how many requests got one.
-pub fn wrong_hits(rows: &[Row], asked: &Asked, corpus: &Corpus, outcomes: &[Outcome]) -> (Vec<WrongHit>, usize) {
+pub fn wrong_hits(
+    rows: &[Row],
+    asked: &Asked,
+    corpus: &Corpus,
+    outcomes: &[Outcome],
+) -> (Vec<WrongHit>, usize) {
     let text = |row: u32| {
         let item = &asked.items[asked.order[row as usize] as usize];
         item.question.map_or(String::new(), |question| corpus.texts[question as usize].to_string())

@@ -3,7 +3,7 @@
 use super::bound;
 use super::report::{Figures, Ground, PairScore, Run, Score, Tally};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, Table, TableComponent};
 use std::fmt::Write;
 
 /// Wrong hits shown on a terminal; the page shows more.
@@ -27,7 +27,13 @@ pub fn text(figures: &Figures, target: f64) -> String {
     }
     for hit in reading.worst.iter().take(SHOWN) {
         let times = if hit.count > 1 { format!("  ({} times)", hit.count) } else { String::new() };
-        let _ = writeln!(out, "  {:.4}  asked   {}{times}\n          served  {}", hit.score, one_line(&hit.asked), one_line(&hit.stored));
+        let _ = writeln!(
+            out,
+            "  {:.4}  asked   {}{times}\n          served  {}",
+            hit.score,
+            one_line(&hit.asked),
+            one_line(&hit.stored)
+        );
     }
     out
 }
@@ -81,8 +87,9 @@ fn settings(figures: &Figures) -> Table {
         Ground::Pairs { .. } => &["precision", "recall", "refused different", "passed same"],
     };
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
-    let heads = verifies.iter().flat_map(|verify| columns.iter().map(move |column| format!("{column}\n{verify}")));
+    table.load_preset(UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+    let heads =
+        verifies.iter().flat_map(|verify| columns.iter().map(move |column| format!("{column}\n{verify}")));
     table.set_header(["threshold\nverify".to_owned()].into_iter().chain(heads));
     let mut thresholds: Vec<f64> = figures.sweep.iter().map(|run| run.threshold).collect();
     thresholds.sort_by(f64::total_cmp);
@@ -107,7 +114,12 @@ fn cells(score: &Score) -> Vec<String> {
         Score::Stream(tally) => vec![percent(tally.hit), percent(tally.right), fine(tally.wrong)],
         Score::Log(log) => vec![percent(log.hit), some(log.same_text), some(log.same_meaning)],
         Score::Pairs(pairs) => {
-            vec![some(pairs.precision), some(pairs.recall), some(pairs.refused_different), some(pairs.passed_same)]
+            vec![
+                some(pairs.precision),
+                some(pairs.recall),
+                some(pairs.refused_different),
+                some(pairs.passed_same),
+            ]
         }
     }
 }
@@ -115,15 +127,21 @@ fn cells(score: &Score) -> Vec<String> {
 fn served(figures: &Figures) -> String {
     let reading = &figures.reading;
     let embed = reading.embed.map_or(String::new(), |ranks| format!("; embedding {:.2} ms p50", ranks.p50));
-    let verify = reading.verify.map_or(String::new(), |ranks| format!(", verification {:.3} ms p50", ranks.p50));
+    let verify =
+        reading.verify.map_or(String::new(), |ranks| format!(", verification {:.3} ms p50", ranks.p50));
     format!("{}{embed}{verify}", sentence(&figures.served.run))
 }
 
 fn recommended(figures: &Figures, target: f64) -> String {
     match (&figures.reading.recommended, figures.ground) {
-        (Some(run), _) => format!("{} (most right answers with at most {} % wrong)", sentence(run), fine(target)),
+        (Some(run), _) => {
+            format!("{} (most right answers with at most {} % wrong)", sentence(run), fine(target))
+        }
         (None, Ground::Stream { .. }) => {
-            format!("none: every setting tried gives more than {} % wrong answers; try higher thresholds", fine(target))
+            format!(
+                "none: every setting tried gives more than {} % wrong answers; try higher thresholds",
+                fine(target)
+            )
         }
         (None, Ground::Log { .. }) => "none: a log has no labels; label some requests, or audit".to_owned(),
         (None, Ground::Pairs { .. }) => "none: pairs are no traffic; give a --stream".to_owned(),
@@ -166,7 +184,6 @@ fn pairs_sentence(pairs: &PairScore) -> String {
         some(pairs.passed_same)
     )
 }
-
 
 fn one_line(text: &str) -> String {
     const LONGEST: usize = 160;

@@ -111,7 +111,7 @@ fn like_hangul(a: &str, b: &str) -> f32 {
     let shared = x.iter().zip(&y).take_while(|(p, q)| p == q).count();
     let longest = x.len().max(y.len());
     let shortest = x.len().min(y.len());
-    if shared >= 4 && shared * 10 >= longest * 6 || (shared == shortest && shared >= 4) {
+    if shared >= 4 && (shared * 10 >= longest * 6 || shared == shortest) {
         return 0.8;
     }
     if shared >= 2 && shared == shortest && longest <= shared + 2 {

@@ -10,7 +10,7 @@ use super::reading::{Reading, Word};
 pub const COUNT: usize = NAMES.len();
 
 /// Names, in order; the score's file is checked against them.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 29] = [
     "cosine",
     "grams",
     "overlap",
@@ -35,6 +35,11 @@ pub const NAMES: [&str; 24] = [
     "names_least",
     "little",
     "scrambled",
+    "replaced",
+    "noun_most",
+    "noun_least",
+    "synonyms",
+    "frames",
 ];
 
 /// A pair, compared.
@@ -51,6 +56,7 @@ struct Left {
     heaviest: f32,
     count: f32,
     named: f32,
+    noun: f32,
 }
 
 fn left(words: &[Word], matches: &[Match]) -> Left {
@@ -59,6 +65,9 @@ fn left(words: &[Word], matches: &[Match]) -> Left {
         let missing = word.weight * (1.0 - found.grade);
         out.weight += missing;
         out.heaviest = out.heaviest.max(missing);
+        if !word.verbal {
+            out.noun = out.noun.max(missing);
+        }
         if found.grade < 0.5 && word.weight > 0.0 {
             out.count += 1.0;
             out.named += f32::from(u8::from(word.named));
@@ -79,6 +88,9 @@ pub fn compare(a: &Reading, b: &Reading, cosine: f32) -> Compared {
         .zip(&aligned.a)
         .map(|(w, m)| if m.grade > 0.0 { w.weight * (1.0 - m.grade) } else { 0.0 })
         .sum();
+    let by_concept =
+        |(w, m): (&Word, &Match)| m.to.is_some_and(|at| b.words[at].key != w.key && m.grade > 0.89) as u8;
+    let synonyms: f32 = a.words.iter().zip(&aligned.a).map(|pair| f32::from(by_concept(pair))).sum();
     let (na, nb) = (a.all.len() as f32, b.all.len() as f32);
     let flag = |on: bool| f32::from(u8::from(on));
     let features = [
@@ -106,6 +118,11 @@ pub fn compare(a: &Reading, b: &Reading, cosine: f32) -> Compared {
         x.named.min(y.named),
         little(&a.all, &b.all),
         flag(order.scrambled),
+        replaced(a, b, &aligned),
+        x.noun.max(y.noun),
+        x.noun.min(y.noun),
+        synonyms,
+        bag(&a.all, &b.all),
     ];
     Compared { aligned, order, features }
 }
@@ -131,4 +148,43 @@ fn little(a: &[u32], b: &[u32]) -> f32 {
         out
     };
     dice(&pairs(a), &pairs(b))
+}
+
+/// Likeness of all words as a bag.
+fn bag(a: &[u32], b: &[u32]) -> f32 {
+    let sorted = |all: &[u32]| {
+        let mut out = all.to_vec();
+        out.sort_unstable();
+        out
+    };
+    dice(&sorted(a), &sorted(b))
+}
+
+/// The heaviest word that was replaced where it stood: one unmatched word on each side between the same neighbours
+/// ("the highest mountain *of Korea*" / "*of Japan*"). The weight of the lighter of the two, 0 to 1.2.
+fn replaced(a: &Reading, b: &Reading, aligned: &Alignment) -> f32 {
+    let partner = |at: usize| aligned.a[at].to;
+    let mut heaviest = 0.0f32;
+    for (i, word) in a.words.iter().enumerate().filter(|(i, w)| w.weight > 0.0 && partner(*i).is_none()) {
+        let before = (0..i).rev().find(|n| a.words[*n].weight > 0.0);
+        let after = (i + 1..a.words.len()).find(|n| a.words[*n].weight > 0.0);
+        let start = match before.map(partner) {
+            None => 0,
+            Some(Some(at)) => at + 1,
+            Some(None) => continue,
+        };
+        let end = match after.map(partner) {
+            None => b.words.len(),
+            Some(Some(at)) => at,
+            Some(None) => continue,
+        };
+        let mut between = (start..end).filter(|j| b.words[*j].weight > 0.0);
+        if let (Some(j), None) = (between.next(), between.next())
+            && aligned.b[j].to.is_none()
+        {
+            let missing = |w: &Word, m: &Match| w.weight * (1.0 - m.grade);
+            heaviest = heaviest.max(missing(word, &aligned.a[i]).min(missing(&b.words[j], &aligned.b[j])));
+        }
+    }
+    heaviest
 }

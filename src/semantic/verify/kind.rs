@@ -122,6 +122,8 @@ pub fn korean(words: &[&str]) -> Kinds {
             HOW_MUCH
         } else if word.starts_with('몇') || (*word == "몇") {
             HOW_MANY
+        } else if *word == "어떻게" && next.starts_with(['되', '돼', '된', '됩']) {
+            WHAT
         } else if starts(&["어떻게", "방법", "어떡", "하는법"]) {
             HOW
         } else if starts(&["어느", "어떤", "무슨"]) {

@@ -66,6 +66,9 @@ pub fn analyse(word: &str) -> Eojeol<'_> {
     if LEXICON.korean_frame.contains(word) || LEXICON.korean.contains_key(word) {
         return Eojeol { stem: word, role: Role::None, verbal: false };
     }
+    if SURE.iter().any(|tail| word.ends_with(tail) && word.len() > tail.len()) {
+        return particle(word);
+    }
     if let Some(stem) = light_verb(word) {
         let inner = particle(stem);
         return Eojeol { stem: inner.stem, role: inner.role, verbal: true };
@@ -113,6 +116,9 @@ fn light_verb(word: &str) -> Option<&str> {
     })
 }
 
+/// Particles that look like verb endings ("-다", "-지") and are none.
+const SURE: &[&str] = &["보다", "까지", "에서", "부터", "에게", "한테", "으로"];
+
 /// Syllables that endings of a light verb are made of.
 const TAIL: &str = "세요주시십오라니다까나요는지면야어줘줄래게고기도록죠서며던을은셨신실습데냐자라려했었겠려거가를에로달만쇼";
 
@@ -125,7 +131,7 @@ pub fn jamo(text: &str) -> Vec<u16> {
             let index = code - 0xac00;
             out.push((index / 588) as u16);
             out.push((100 + index % 588 / 28) as u16);
-            if index % 28 > 0 {
+            if !index.is_multiple_of(28) {
                 out.push((200 + index % 28) as u16);
             }
         } else {
@@ -133,4 +139,29 @@ pub fn jamo(text: &str) -> Vec<u16> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn particles_become_roles() {
+        for (word, stem, role) in [
+            ("서울에서", "서울", Role::From),
+            ("부산으로", "부산", Role::To),
+            ("파이썬보다", "파이썬", Role::Than),
+            ("회사까지", "회사", Role::To),
+        ] {
+            let found = analyse(word);
+            assert_eq!((found.stem, found.role), (stem, role), "{word}");
+        }
+    }
+
+    #[test]
+    fn politeness_changes_no_stem() {
+        for word in ["예약해줘", "예약하시겠어요", "예약합니다"] {
+            assert_eq!(analyse(word).stem, "예약", "{word}");
+        }
+    }
 }

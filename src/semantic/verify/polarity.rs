@@ -15,6 +15,8 @@ pub struct Polarity {
     pub denials: u8,
     /// Something fails, or cannot be done.
     pub trouble: bool,
+    /// Said with a denial: "does not work", "cannot".
+    pub fails: bool,
     /// An order not to: "don't …", "-지 마".
     pub forbids: bool,
 }
@@ -22,7 +24,12 @@ pub struct Polarity {
 impl Polarity {
     /// Whether two texts affirm and deny alike.
     pub fn agrees(self, other: Polarity) -> bool {
-        (self.denials > 0) == (other.denials > 0) && self.forbids == other.forbids
+        self.negative() == other.negative() && self.forbids == other.forbids
+    }
+
+    /// Denies once (two denials cancel out), or says that something does not work.
+    fn negative(self) -> bool {
+        self.denials % 2 == 1 || self.fails
     }
 }
 
@@ -34,11 +41,13 @@ pub fn english(words: &[&str]) -> Polarity {
         let after = |n: usize| words.get(at + n).copied().unwrap_or("");
         match *word {
             "not" if matches!(before(1), "can" | "could") && at >= 2 && after(1) != "i" => {
-                found.trouble = true;
+                (found.trouble, found.fails) = (true, true);
             }
             "not" if at <= 1 && matches!(after(1), "you" | "it" | "there" | "we") && before(1) != "why" => {}
             "not" if matches!(after(1), "only" | "sure" | "know") || before(1) == "or" => {}
-            "not" if matches!(after(1), "work" | "working" | "able") => found.trouble = true,
+            "not" if matches!(after(1), "work" | "working" | "able") => {
+                (found.trouble, found.fails) = (true, true)
+            }
             "not" if matches!(after(1), "remember" | "recall") => {}
             "not" => {
                 found.denials += 1;
@@ -49,17 +58,19 @@ pub fn english(words: &[&str]) -> Polarity {
                 found.denials += 1
             }
             "no" if !matches!(after(1), "," | "." | "") && after(1) != "matter" => found.denials += 1,
-            "unable" | "fail" | "fails" | "failed" | "failing" | "failure" | "problem" | "problems"
-            | "issue" | "issues" | "trouble" | "troubles" | "error" | "errors" | "broken" | "stuck"
-            | "impossible" | "difficulty" | "difficulties" | "wrong" | "glitch" | "bug" | "declined"
-            | "inconvenience" | "inconveniences" => found.trouble = true,
+            "unable" => (found.trouble, found.fails) = (true, true),
+            "fail" | "fails" | "failed" | "failing" | "failure" | "problem" | "problems" | "issue"
+            | "issues" | "trouble" | "troubles" | "error" | "errors" | "broken" | "stuck" | "impossible"
+            | "difficulty" | "difficulties" | "wrong" | "glitch" | "bug" | "declined" | "inconvenience"
+            | "inconveniences" => found.trouble = true,
             _ => {}
         }
     }
     found
 }
 
-/// Reads Korean denials from tokens and their text.
+/// Reads Korean denials. Two cancel out ("하지 않으면 안 돼": must), so they are counted. "아니" and "모르겠" at the end of a request ("언제인지
+/// 아니?", "어떻게 하는지 모르겠네") only ask, "아니면" only joins, and "X 말고" names what is not meant, which is a role, not a denial.
 pub fn korean(tokens: &[Token]) -> Polarity {
     let mut found = Polarity::default();
     let hangul: Vec<&str> =
@@ -68,27 +79,22 @@ pub fn korean(tokens: &[Token]) -> Polarity {
         let next = hangul.get(at + 1).copied().unwrap_or("");
         let starts = |list: &[&str]| list.iter().any(|head| word.starts_with(head));
         let has = |list: &[&str]| list.iter().any(|part| word.contains(part));
-        if starts(&["아니면", "아니라면", "아니고"]) || (*word == "아니" && next.starts_with('면'))
+        let last = at + 1 == hangul.len();
+        if word.contains("말고") || next.starts_with("말고") || starts(&["아니면", "아니라면", "아니고"])
         {
             continue;
         }
-        let forbids = has(&["지마", "지말", "금지", "하지마"])
-            || (word.ends_with('지') && matches!(next.chars().next(), Some('마' | '말')));
+        let forbids = has(&["지마", "지말", "금지", "삼가", "자제"])
+            || starts(&["금합", "금해", "그만", "큰일", "혼나", "혼난"])
+            || (word.ends_with('지') && next.starts_with(['마', '말']));
         let no_good = starts(&["안돼", "안된", "안됩", "안되"])
-            || (*word == "안" && matches!(next.chars().next(), Some('돼' | '된' | '됩' | '되')));
-        if forbids || no_good {
-            found.forbids = true;
-            found.denials += 1;
-        } else if matches!(*word, "안" | "못")
-            || has(&["지않", "지못", "잖"])
-            || starts(&["않", "못하", "못해", "못한", "없", "아니", "아닌", "말고", "모르"])
-            || word.ends_with("말고")
-        {
-            found.denials += 1;
-        }
-        if starts(&["안돼", "안되", "오류", "에러", "고장", "문제", "실패"]) && !forbids {
-            found.trouble = true;
-        }
+            || (*word == "안" && next.starts_with(['돼', '된', '됩', '되']));
+        let denies = matches!(*word, "안" | "못")
+            || has(&["지않", "지못"])
+            || starts(&["않", "못하", "못해", "못한", "없", "아닌", "안하", "안해", "안가", "안먹"])
+            || (word.starts_with("아니") && !last);
+        found.denials += u8::from(forbids || no_good || denies);
+        found.trouble |= starts(&["오류", "에러", "고장", "문제", "실패"]);
     }
     found
 }

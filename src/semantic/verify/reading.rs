@@ -28,6 +28,8 @@ pub struct Word {
     /// Looks like a name: a capital inside a sentence.
     pub named: bool,
     pub hangul: bool,
+    /// A Korean verb or adjective: an ending was cut.
+    pub verbal: bool,
     pub role: Role,
 }
 
@@ -159,11 +161,22 @@ impl Reading {
     fn latin_word(&mut self, token: &Token, stem: &str, key: u64, concept: Option<u64>, role: Role) {
         let lexicon = &*LEXICON;
         let frame = concept.is_none() && lexicon.frame.contains(&key);
+        let key = concept.unwrap_or(key);
         let concept = concept.or_else(|| lexicon.concept.get(&key).copied()).unwrap_or(key);
         let known = lexicon.common.contains_key(&key);
         let weight = if frame { 0.0 } else { lexicon.weight(key) };
         let named = !frame && token.capital && (!token.opens || !known) && token.class == Class::Word;
-        let word = Word { text: stem.into(), key, concept, weight, known, named, hangul: false, role };
+        let word = Word {
+            text: stem.into(),
+            key,
+            concept,
+            weight,
+            known,
+            named,
+            hangul: false,
+            verbal: false,
+            role,
+        };
         if !frame || !word.sides().is_empty() {
             self.words.push(word);
         }
@@ -174,14 +187,24 @@ impl Reading {
         let cut = analyse(text);
         let key = hash(cut.stem);
         let frame = lexicon.korean_frame.contains(text) || lexicon.korean_frame.contains(cut.stem);
-        let role = if text.ends_with("말고") { Role::Rejected } else { cut.role };
+        let rejects = text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지'));
+        let role = if rejects { Role::Rejected } else { cut.role };
         let concept = lexicon.korean_concept(cut.stem).unwrap_or(key);
         let weight = if frame { 0.0 } else { lexicon.korean_weight(cut.stem) };
         let known = lexicon.korean_common.contains_key(cut.stem);
-        let word =
-            Word { text: cut.stem.into(), key, concept, weight, known, named: false, hangul: true, role };
+        let word = Word {
+            text: cut.stem.into(),
+            key,
+            concept,
+            weight,
+            known,
+            named: false,
+            hangul: true,
+            verbal: cut.verbal,
+            role,
+        };
         if word.role == Role::Rejected && text == "말고" {
-            if let Some(last) = self.words.last_mut() {
+            if let Some(last) = self.words.last_mut().filter(|last| !last.verbal) {
                 last.role = Role::Rejected;
             }
         } else if !frame || !word.sides().is_empty() {

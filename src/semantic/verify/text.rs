@@ -204,7 +204,7 @@ fn word_at(chars: &[char], at: usize) -> (usize, Option<Class>) {
     }
     let id = run(chars, plain, is_id);
     let piece = &chars[plain..id];
-    let code = piece.iter().any(|c| *c == '_') || piece.windows(2).any(|w| w == [':', ':']);
+    let code = piece.contains(&'_') || piece.windows(2).any(|w| w == [':', ':']);
     if code {
         return (id, Some(Class::Id));
     }
