@@ -7,6 +7,7 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::gateway::{Ask, Gateway, Settings};
 use crate::http::admin::{Admin, Readiness};
+use crate::http::api;
 use crate::http::{Drained, Front};
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::{Metrics, Snapshot};
@@ -117,7 +118,8 @@ fn serve_admin(
         (config.limits.clone(), config.server.drain, config.server.admin_token.clone());
     let (counted, meaning, stopping) = (gateway.clone(), meaning.clone(), tasks.clone());
     let readiness = move || readiness(&meaning.borrow(), stopping.is_stopping());
-    let admin = Admin::new(token, readiness, move || counted.metrics.encode(snapshot(&counted)));
+    let admin = Admin::new(token, readiness, move || counted.metrics.encode(snapshot(&counted)))
+        .with(api::routes(gateway.clone()));
     let all = tasks.clone();
     tasks.spawn(async move {
         if let Err(refused) = admin.run(listener, asked, &limits, drain, &all, all.stopping()).await {

@@ -43,6 +43,28 @@ pub struct Embedded {
     pub frame: Arc<Frame>,
 }
 
+/// An entry's name for clients: the first 128 bits of its exact key, 32 lower-case hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryId([u8; 16]);
+
+impl EntryId {
+    /// `None`: not 32 hex digits.
+    pub fn parse(text: &str) -> Option<EntryId> {
+        let mut id = [0; 16];
+        if text.len() != 32 || !text.is_ascii() {
+            return None;
+        }
+        for (at, byte) in id.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+        }
+        text.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(EntryId(id))
+    }
+
+    pub fn names(&self, key: &ExactKey) -> bool {
+        key.0[..16] == self.0
+    }
+}
+
 /// Bytes that the maps, the `Arc` and the struct itself take beside the content. Measured with a
 /// counting allocator on 100,000 one-byte entries, rounded up.
 const OVERHEAD: usize = 512;
@@ -50,7 +72,11 @@ const OVERHEAD: usize = 512;
 impl Entry {
     /// The id that clients see in `x-reprise-entry`: 128 bits of the exact key.
     pub fn id(&self) -> String {
-        let mut id = self.key.hex();
+        Entry::id_of(&self.key)
+    }
+
+    pub fn id_of(key: &ExactKey) -> String {
+        let mut id = key.hex();
         id.truncate(32);
         id
     }

@@ -7,10 +7,10 @@ use crate::base::clock::Millis;
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::{Bypass, Canon, Question};
 use crate::config::Strictness;
-use crate::semantic::Semantic;
 use crate::semantic::choose::{Bar, Choice, Refusal, TRIED, choose};
 use crate::semantic::embedder::Vector;
 use crate::semantic::verify::Reading;
+use crate::semantic::{Neighbour, Semantic};
 use crate::tape::Playback;
 use crate::wire::request::Form;
 use std::sync::Arc;
@@ -43,6 +43,21 @@ pub struct Lookup<'a> {
     pub verify: Strictness,
 }
 
+impl Lookup<'_> {
+    /// What a stored question must pass.
+    pub(super) fn bar(&self, semantic: &Semantic) -> Bar {
+        let threshold = self.threshold.unwrap_or_else(|| semantic.threshold(self.verify));
+        Bar { threshold, verify: self.verify }
+    }
+}
+
+/// A question on its way through the neighbourhood.
+pub(super) struct Asked<'a> {
+    pub question: &'a Question,
+    pub vector: &'a Vector,
+    pub bar: Bar,
+}
+
 /// What was found.
 #[derive(Debug)]
 pub enum Looked {
@@ -73,27 +88,16 @@ impl Cache {
     /// its partition holds anything (an empty one costs no embedding).
     pub async fn lookup(&self, lookup: Lookup<'_>) -> Looked {
         let canon = lookup.canon;
-        let mut why = match self.exact(&canon.exact, &canon.partition) {
-            None => Missed::Unknown,
-            Some(entry) => match self.serves(&entry, lookup.demand) {
-                Served::Yes(playback) => {
-                    return Looked::Hit(Found { entry, tier: Tier::L1, score: None, playback });
-                }
-                Served::No(missed) => missed,
-            },
+        let why = match self.at_exact_key(self.exact(&canon.exact, &canon.partition), lookup.demand) {
+            Ok(found) => return Looked::Hit(found),
+            Err(missed) => missed,
         };
-        let question = match &canon.question {
-            Ok(question) => question,
+        let (semantic, question) = match self.comparable(canon) {
+            Ok(comparable) => comparable,
             Err(bypass) => {
-                return Looked::Miss { why: or_else(why, Missed::ExactOnly(*bypass)), vector: None };
+                return Looked::Miss { why: or_else(why, Missed::ExactOnly(bypass)), vector: None };
             }
         };
-        let Some(semantic) = self.semantic() else {
-            return Looked::Miss { why: or_else(why, Missed::ExactOnly(Bypass::SemanticOff)), vector: None };
-        };
-        if let Err(bypass) = semantic.suits(&question.0) {
-            return Looked::Miss { why: or_else(why, Missed::ExactOnly(bypass)), vector: None };
-        }
         if !semantic.index().knows(&canon.partition) {
             return Looked::Miss { why, vector: None };
         }
@@ -102,10 +106,26 @@ impl Cache {
             Err(_) => return Looked::Miss { why: or_else(why, Missed::EmbedderShed), vector: None },
         };
         match self.by_meaning(&lookup, &semantic, question, &vector) {
-            Ok(found) => return Looked::Hit(found),
-            Err(missed) => why = or_else(why, missed),
+            Ok(found) => Looked::Hit(found),
+            Err(missed) => Looked::Miss { why: or_else(why, missed), vector: Some(vector) },
         }
-        Looked::Miss { why, vector: Some(vector) }
+    }
+
+    /// What the entry of the exact key comes to.
+    pub(super) fn at_exact_key(&self, entry: Option<Arc<Entry>>, demand: Demand) -> Result<Found, Missed> {
+        let entry = entry.ok_or(Missed::Unknown)?;
+        match self.serves(&entry, demand) {
+            Served::Yes(playback) => Ok(Found { entry, tier: Tier::L1, score: None, playback }),
+            Served::No(missed) => Err(missed),
+        }
+    }
+
+    /// What is needed to compare a question by meaning, or why it may not be.
+    pub(super) fn comparable<'c>(&self, canon: &'c Canon) -> Result<(Arc<Semantic>, &'c Question), Bypass> {
+        let question = canon.question.as_ref().map_err(|bypass| *bypass)?;
+        let semantic = self.semantic().ok_or(Bypass::SemanticOff)?;
+        semantic.suits(&question.0)?;
+        Ok((semantic, question))
     }
 
     /// An entry of exactly this request, fresh or not. The partition is compared beside the key.
@@ -128,17 +148,30 @@ impl Cache {
         vector: &Vector,
     ) -> Result<Found, Missed> {
         let partition = &lookup.canon.partition;
-        let threshold = lookup.threshold.unwrap_or_else(|| semantic.threshold(lookup.verify));
-        let bar = Bar { threshold, verify: lookup.verify };
-        let (mut found, mut unserved) = (None, None);
         let neighbours = semantic.nearest(partition, vector, TRIED + 1, 0.0);
-        let choice = choose(&Reading::of(&question.0), &neighbours, bar, |neighbour| {
-            let Some(entry) = self.exact(&neighbour.key, partition) else {
+        let asked = Asked { question, vector, bar: lookup.bar(semantic) };
+        self.decide(&asked, &neighbours, lookup.demand, |neighbour| {
+            let entry = self.exact(&neighbour.key, partition);
+            if entry.is_none() {
                 // Evicted between its removal from L1 and from the index.
                 semantic.remove(partition, &neighbour.key);
-                return None;
-            };
-            match self.serves(&entry, lookup.demand) {
+            }
+            entry
+        })
+    }
+
+    /// Which of `neighbours` serves, if any; `entry` gives a neighbour's, as long as it is there.
+    pub(super) fn decide(
+        &self,
+        asked: &Asked<'_>,
+        neighbours: &[Neighbour],
+        demand: Demand,
+        entry: impl Fn(&Neighbour) -> Option<Arc<Entry>>,
+    ) -> Result<Found, Missed> {
+        let (mut found, mut unserved) = (None, None);
+        let choice = choose(&Reading::of(&asked.question.0), neighbours, asked.bar, |neighbour| {
+            let entry = entry(neighbour)?;
+            match self.serves_for(asked, neighbour, &entry, demand) {
                 Served::Yes(playback) => {
                     found = Some(Found { entry, tier: Tier::L2, score: Some(neighbour.score), playback });
                     Some(Reading::of(&neighbour.question))
@@ -161,6 +194,28 @@ impl Cache {
         }
     }
 
+    /// As `serves`, for a question in other words: what people said of the entry counts too.
+    fn serves_for(&self, asked: &Asked<'_>, neighbour: &Neighbour, entry: &Entry, demand: Demand) -> Served {
+        match self.feedback.refuses(&entry.key, &asked.question.0, asked.vector, neighbour.score) {
+            true => Served::No(Missed::ReportedWrong),
+            false => self.serves(entry, demand),
+        }
+    }
+
+    /// Why an entry in the neighbourhood would not be served, whatever the verifier says.
+    pub(super) fn unserved(
+        &self,
+        asked: &Asked<'_>,
+        neighbour: &Neighbour,
+        entry: &Entry,
+        demand: Demand,
+    ) -> Option<Missed> {
+        match self.serves_for(asked, neighbour, entry, demand) {
+            Served::Yes(_) => None,
+            Served::No(missed) => Some(missed),
+        }
+    }
+
     fn serves(&self, entry: &Entry, demand: Demand) -> Served {
         let now = self.clock.now();
         if !entry.is_fresh(now) {
@@ -178,6 +233,6 @@ impl Cache {
 }
 
 /// The more telling of two reasons: an entry that was there but did not serve says more.
-fn or_else(exact: Missed, meaning: Missed) -> Missed {
+pub(super) fn or_else(exact: Missed, meaning: Missed) -> Missed {
     if exact == Missed::Unknown { meaning } else { exact }
 }

@@ -20,12 +20,18 @@
 //! | `store` | L1: bytes, expiry, eviction |
 //! | `lookup` | the cascade |
 //! | `admit` | what may be kept, and keeping it |
+//! | `feedback` | what people said of entries, and what follows from it |
+//! | `outlines` | what each partition is made of, to name what differs |
+//! | `explain` | the cascade told instead of done |
 //! | `flight` | identical requests in progress |
 
 pub mod admit;
 pub mod entry;
+pub mod explain;
+pub mod feedback;
 pub mod flight;
 pub mod lookup;
+pub mod outlines;
 pub mod store;
 pub mod verdict;
 
@@ -37,7 +43,9 @@ use crate::base::clock::Clock;
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwapOption;
+use feedback::Feedback;
 use flight::Flights;
+use outlines::Outlines;
 use std::sync::Arc;
 use store::Store;
 
@@ -47,6 +55,8 @@ pub struct Cache {
     /// Absent until the model is loaded, and where it cannot be: lookups are then exact only.
     semantic: Arc<ArcSwapOption<Semantic>>,
     pub flights: Arc<Flights>,
+    pub outlines: Outlines,
+    feedback: Feedback,
     clock: Clock,
 }
 
@@ -55,7 +65,8 @@ impl Cache {
     pub fn new(memory: u64, clock: Clock, metrics: Arc<Metrics>) -> Cache {
         let semantic: Arc<ArcSwapOption<Semantic>> = Arc::default();
         let store = Store::new(memory, semantic.clone(), metrics);
-        Cache { store, semantic, flights: Arc::default(), clock }
+        let (outlines, feedback) = (Outlines::new(), Feedback::new());
+        Cache { store, semantic, flights: Arc::default(), outlines, feedback, clock }
     }
 
     /// From now on questions are compared by meaning with this model.
@@ -74,5 +85,6 @@ impl Cache {
 
     pub fn clear(&self) {
         self.store.clear();
+        self.outlines.clear();
     }
 }

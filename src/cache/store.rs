@@ -1,9 +1,10 @@
 //! L1: entries by exact key, weighed in bytes, each with its own expiry.
 
-use super::entry::Entry;
+use super::entry::{Entry, EntryId};
 use crate::base::digest::ExactKey;
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::Metrics;
+use ahash::AHashMap;
 use arc_swap::ArcSwapOption;
 use moka::Expiry;
 use moka::notification::RemovalCause;
@@ -58,6 +59,28 @@ impl Store {
     /// Whether it is there, without counting as a use.
     pub fn has(&self, key: &ExactKey) -> bool {
         self.cache.contains_key(key)
+    }
+
+    /// The entries of `keys` that are there, without counting as a use. Walks all entries, at some
+    /// 0.2 µs each: for the admin side, off the async threads.
+    pub fn peek(&self, keys: &[ExactKey]) -> AHashMap<ExactKey, Arc<Entry>> {
+        let mut wanted = keys.iter().filter(|key| self.has(key)).count();
+        let mut found = AHashMap::with_capacity(wanted);
+        let mut entries = self.cache.iter();
+        while wanted > 0
+            && let Some((key, held)) = entries.next()
+        {
+            if keys.contains(&key) {
+                found.insert(*key, held.entry);
+                wanted -= 1;
+            }
+        }
+        found
+    }
+
+    /// The entry that an id names, likewise by a walk.
+    pub fn find(&self, id: EntryId) -> Option<Arc<Entry>> {
+        self.cache.iter().find(|(key, _)| id.names(key)).map(|(_, held)| held.entry)
     }
 
     pub fn remove(&self, key: &ExactKey) {

@@ -40,6 +40,8 @@ pub enum Missed {
     CannotPlay(CannotPlay),
     /// Of a batch of inputs some were known; only the others were asked for.
     PartlyKnown,
+    /// The nearest neighbour was reported wrong for this question or one like it.
+    ReportedWrong,
     /// The caller's credential has not been accepted upstream lately.
     Unproven,
 }
@@ -56,6 +58,7 @@ impl Missed {
             Missed::TooOld => "too_old",
             Missed::CannotPlay(why) => why.word(),
             Missed::PartlyKnown => "partly_known",
+            Missed::ReportedWrong => "reported_wrong",
             Missed::Unproven => "credential_unproven",
         })
     }

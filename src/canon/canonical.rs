@@ -5,7 +5,9 @@
 //! copied rather than escaped. Cost: one copy of the text; sorting costs nothing where the keys are
 //! sorted already, and is done by reference where they are not.
 
+use super::outline::Label;
 use serde_json::{Map, Number, Value};
+use std::ops::Range;
 
 /// From here on doubles no longer tell neighbouring whole numbers apart: 2^53.
 const COARSE: f64 = 9_007_199_254_740_992.0;
@@ -17,19 +19,52 @@ pub(super) struct Canonical {
     /// A number was met that another number is written like: a double from 2^53 on that is no 64-bit
     /// integer. The text it came from must join the key.
     pub lossy: bool,
+    /// Where each part lies; kept only for an outline.
+    pub sections: Option<Vec<Section>>,
+}
+
+/// One named part of what was written.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub label: Label,
+    pub place: Range<usize>,
 }
 
 impl Canonical {
     pub fn with_capacity(bytes: usize) -> Canonical {
-        Canonical { bytes: Vec::with_capacity(bytes), lossy: false }
+        Canonical { bytes: Vec::with_capacity(bytes), lossy: false, sections: None }
     }
 
-    /// A field that is present; an absent one writes nothing.
+    /// Notes the sections too.
+    pub fn in_sections(bytes: usize) -> Canonical {
+        Canonical { sections: Some(Vec::new()), ..Canonical::with_capacity(bytes) }
+    }
+
+    /// Writes one part of the context. `label` is called only where sections are noted.
+    pub fn section(&mut self, label: impl FnOnce() -> Label, write: impl FnOnce(&mut Canonical)) {
+        let from = self.bytes.len();
+        write(self);
+        if let Some(sections) = &mut self.sections {
+            sections.push(Section { label: label(), place: from..self.bytes.len() });
+        }
+    }
+
+    /// A field that is present, as a section; an absent one writes nothing.
     pub fn field(&mut self, name: &str, value: Option<&Value>) {
         if let Some(value) = value {
-            self.text(name);
-            self.value(value);
+            let write = |out: &mut Canonical| {
+                out.text(name);
+                out.value(value);
+            };
+            self.section(|| Label::of_field(name, value), write);
         }
+    }
+
+    /// Fields that are not known by name, each a section.
+    pub fn others(&mut self, fields: &Map<String, Value>) {
+        self.object(fields, |name, value, out| {
+            out.section(|| Label::of_field(name, value), |out| out.value(value));
+        });
     }
 
     pub fn value(&mut self, value: &Value) {

@@ -8,6 +8,7 @@
 //! hashed once.
 
 use super::canonical::Canonical;
+use super::outline::{Label, Outline};
 use super::{Bypass, Question, question};
 use crate::base::digest::{ExactKey, Partition, Parts, Scope};
 use crate::config::FuzzyPolicy;
@@ -57,18 +58,18 @@ pub fn canon(request: &Request, raw: &[u8], around: &Circumstances<'_>, policy: 
     let (texts, context, question) = match request {
         Request::Chat(chat) => {
             let texts = question::of_chat(&chat.messages);
-            let context = chat_context(chat, &texts, raw.len());
+            let context = chat_context(chat, &texts, room(raw));
             let question = question::judge_chat(chat, &texts, policy);
             (texts, context, question)
         }
         Request::Completion(completion) => {
             let texts: Vec<&str> = question::of_completion(&completion.prompt).into_iter().collect();
-            let context = completion_context(completion, &texts, raw.len());
+            let context = completion_context(completion, &texts, room(raw));
             let question = question::judge_completion(completion, &texts, policy);
             (texts, context, question)
         }
         Request::Embedding(embedding) => {
-            let mut context = embedding_context(embedding, raw.len());
+            let mut context = embedding_context(embedding, room(raw));
             context.field("input", Some(&embedding.input));
             (Vec::new(), context, Err(Bypass::ExactOnly))
         }
@@ -77,11 +78,35 @@ pub fn canon(request: &Request, raw: &[u8], around: &Circumstances<'_>, policy: 
     Canon { exact: exact(partition, &texts), partition, question }
 }
 
+/// What the partition of this request is made of, field by field; for explanations, off the hot path.
+/// Two requests of one scope have the same partition exactly where their outlines do not differ.
+/// Costs what `canon` does.
+pub fn outline(request: &Request, raw: &[u8], around: &Circumstances<'_>) -> Outline {
+    let out = Canonical::in_sections(raw.len() + 256);
+    let context = match request {
+        Request::Chat(chat) => chat_context(chat, &question::of_chat(&chat.messages), out),
+        Request::Completion(completion) => {
+            let texts: Vec<&str> = question::of_completion(&completion.prompt).into_iter().collect();
+            completion_context(completion, &texts, out)
+        }
+        Request::Embedding(embedding) => {
+            let mut context = embedding_context(embedding, out);
+            context.field("input", Some(&embedding.input));
+            context
+        }
+    };
+    Outline::of(&context, raw, around)
+}
+
+fn room(raw: &[u8]) -> Canonical {
+    Canonical::with_capacity(raw.len() + 256)
+}
+
 /// One exact key for each input of a batch, in order: the key of the request that asks for this input
 /// alone, whether as `"a"` or as `["a"]`. Empty for an empty batch. Cost: the fields around the input
 /// are hashed once, then each input.
 pub fn embedding_keys(embedding: &EmbeddingRequest, raw: &[u8], around: &Circumstances<'_>) -> Vec<ExactKey> {
-    let context = embedding_context(embedding, 256);
+    let context = embedding_context(embedding, Canonical::with_capacity(512));
     let shared = partition(&context, raw, around);
     let mut keys = Vec::new();
     for input in inputs(embedding) {
@@ -130,7 +155,7 @@ fn exact(partition: Partition, texts: &[&str]) -> ExactKey {
 }
 
 /// Destructured whole: a new field does not compile until somebody judges it.
-fn chat_context(chat: &ChatRequest, texts: &[&str], room: usize) -> Canonical {
+fn chat_context(chat: &ChatRequest, texts: &[&str], mut out: Canonical) -> Canonical {
     let ChatRequest {
         model,
         messages,
@@ -169,8 +194,7 @@ fn chat_context(chat: &ChatRequest, texts: &[&str], room: usize) -> Canonical {
         service_tier: _,
         rest,
     } = chat;
-    let mut out = Canonical::with_capacity(room + 256);
-    out.text(model);
+    out.section(|| Label::shown("model", model), |out| out.text(model));
     messages_around(messages, texts, &mut out);
     out.field("temperature", temperature.as_ref());
     out.field("top_p", top_p.as_ref());
@@ -196,7 +220,7 @@ fn chat_context(chat: &ChatRequest, texts: &[&str], room: usize) -> Canonical {
     out.field("prediction", prediction.as_ref());
     out.field("web_search_options", web_search_options.as_ref());
     out.field("verbosity", verbosity.as_ref());
-    out.object(rest, |_, value, out| out.value(value));
+    out.others(rest);
     out
 }
 
@@ -204,16 +228,18 @@ fn chat_context(chat: &ChatRequest, texts: &[&str], room: usize) -> Canonical {
 fn messages_around(messages: &[Value], texts: &[&str], out: &mut Canonical) {
     out.list(messages.len());
     let whole = if texts.is_empty() { messages.len() } else { messages.len() - 1 };
-    for message in &messages[..whole] {
-        out.value(message);
+    for (at, message) in messages[..whole].iter().enumerate() {
+        out.section(|| Label::of_message(&messages[..=at]), |out| out.value(message));
     }
     for last in &messages[whole..] {
-        if let Value::Object(members) = last {
+        let Value::Object(members) = last else { continue };
+        let write = |out: &mut Canonical| {
             out.object(members, |name, value, out| match name {
                 "content" => content_around(value, out),
                 _ => out.value(value),
             });
-        }
+        };
+        out.section(|| Label::hidden("form of the question"), write);
     }
 }
 
@@ -234,7 +260,7 @@ fn content_around(content: &Value, out: &mut Canonical) {
     }
 }
 
-fn completion_context(completion: &CompletionRequest, texts: &[&str], room: usize) -> Canonical {
+fn completion_context(completion: &CompletionRequest, texts: &[&str], mut out: Canonical) -> Canonical {
     let CompletionRequest {
         model,
         prompt,
@@ -260,16 +286,17 @@ fn completion_context(completion: &CompletionRequest, texts: &[&str], room: usiz
         service_tier: _,
         rest,
     } = completion;
-    let mut out = Canonical::with_capacity(room + 256);
-    out.text(model);
-    match prompt {
+    out.section(|| Label::shown("model", model), |out| out.text(model));
+    let label = if texts.is_empty() { "prompt" } else { "form of the prompt" };
+    let write = |out: &mut Canonical| match prompt {
         _ if texts.is_empty() => out.value(prompt),
         Value::Array(prompts) => {
             out.list(prompts.len());
             out.question();
         }
         _ => out.question(),
-    }
+    };
+    out.section(|| Label::hidden(label), write);
     out.field("temperature", temperature.as_ref());
     out.field("top_p", top_p.as_ref());
     out.field("n", n.as_ref());
@@ -283,17 +310,16 @@ fn completion_context(completion: &CompletionRequest, texts: &[&str], room: usiz
     out.field("echo", echo.as_ref());
     out.field("suffix", suffix.as_ref());
     out.field("seed", seed.as_ref());
-    out.object(rest, |_, value, out| out.value(value));
+    out.others(rest);
     out
 }
 
 /// Everything but the input, which the caller writes or keys by itself.
-fn embedding_context(embedding: &EmbeddingRequest, room: usize) -> Canonical {
+fn embedding_context(embedding: &EmbeddingRequest, mut out: Canonical) -> Canonical {
     let EmbeddingRequest { model, input: _, encoding_format, dimensions, user: _, rest } = embedding;
-    let mut out = Canonical::with_capacity(room + 256);
-    out.text(model);
+    out.section(|| Label::shown("model", model), |out| out.text(model));
     out.field("encoding_format", encoding_format.as_ref());
     out.field("dimensions", dimensions.as_ref());
-    out.object(rest, |_, value, out| out.value(value));
+    out.others(rest);
     out
 }

@@ -6,6 +6,7 @@
 
 use super::detach::{Errands, Waiting};
 use super::lane::{self, Sender};
+use super::visit::Sketch;
 use super::{Gateway, Reply, ReplyBody, Settings};
 use crate::base::digest::Credential;
 use crate::base::fault::{Fault, Kind};
@@ -34,6 +35,8 @@ pub struct Keep {
     pub terms: Terms,
     /// The question's embedding, if the lookup has computed it.
     pub vector: Option<Vector>,
+    /// Where the partition has not been outlined yet.
+    pub sketch: Option<Sketch>,
 }
 
 pub struct Errand {
@@ -227,7 +230,12 @@ impl Reading {
         self.gateway.metrics.taped(recording.ended.word());
         let Some(tape) = recording.tape else { return };
         match self.gateway.cache.admit(keep.canon, keep.terms, tape) {
-            Admitted::Kept(entry) => self.index(entry, keep.vector).await,
+            Admitted::Kept(entry) => {
+                if let Some(outline) = keep.sketch.and_then(|sketch| sketch.outline()) {
+                    self.gateway.cache.outlines.put(entry.partition, outline);
+                }
+                self.index(entry, keep.vector).await;
+            }
             refused => tracing::debug!(?refused, "answer not kept"),
         }
     }

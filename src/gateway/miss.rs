@@ -1,11 +1,11 @@
 //! A miss: seats in a flight, and what each does.
 
 use super::errand::{Errand, Keep};
-use super::visit::Visit;
+use super::visit::{Sketch, Visit};
 use super::{Gateway, Reply, ReplyBody, report};
 use crate::base::fault::Fault;
 use crate::cache::flight::{Leader, Seat};
-use crate::cache::{Looked, Lookup, Missed, Verdict};
+use crate::cache::{Looked, Missed, Verdict};
 use crate::semantic::embedder::Vector;
 use crate::tape::live::{Follower, Head, LiveEnd};
 use std::sync::Arc;
@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// Seats taken at most before a request goes alone: a flight that is abandoned again and again must
 /// not hold anyone for ever.
 const ROUNDS: usize = 4;
+
+/// Bytes of a body whose context is outlined: reading it again takes a millisecond at most.
+const LONGEST_OUTLINED: usize = 256 << 10;
 
 /// What following came to.
 enum Followed {
@@ -73,7 +76,8 @@ impl Gateway {
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
         let (outgoing, terms) = (visit.outgoing(), visit.terms());
-        let keep = Keep { canon: visit.canon, terms, vector };
+        let sketch = self.sketch(&visit);
+        let keep = Keep { canon: visit.canon, terms, vector, sketch };
         let errand = Errand {
             settings: visit.settings,
             dialect: visit.dialect,
@@ -87,6 +91,12 @@ impl Gateway {
             report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
         }
         Ok((verdict, reply))
+    }
+
+    /// Of the first request that may be compared by meaning in its partition; not of a huge one.
+    fn sketch(&self, visit: &Visit) -> Option<Sketch> {
+        let wanted = visit.canon.question.is_ok() && visit.body.len() <= LONGEST_OUTLINED;
+        (wanted && !self.cache.outlines.knows(&visit.canon.partition)).then(|| visit.sketch())
     }
 
     async fn follow(&self, visit: &Visit, mut follower: Follower, same_credential: bool) -> Followed {
@@ -113,13 +123,7 @@ impl Gateway {
 
     /// After a flight in another form has landed: what it brought, if it serves.
     async fn look_again(&self, visit: &Visit) -> Option<(Verdict, Reply)> {
-        let lookup = Lookup {
-            canon: &visit.canon,
-            demand: visit.demand(),
-            threshold: visit.wishes.threshold.or(visit.policy().semantic.threshold),
-            verify: visit.policy().semantic.verify,
-        };
-        match self.cache.lookup(lookup).await {
+        match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) if self.may_hit(visit) => Some(self.play(visit, found)),
             _ => None,
         }

@@ -18,6 +18,8 @@
 //! | `embeddings` | `/v1/embeddings`, input by input |
 //! | `coding` | a stored answer in a coding that the client accepts |
 //! | `lane` | from the errand to the client, bounded in bytes |
+//! | `explain` | what would become of a request, and why |
+//! | `sentence` | the words of verdicts, in sentences |
 //! | `report` | the headers that say what was decided |
 
 pub mod coding;
@@ -25,16 +27,18 @@ pub mod detach;
 pub mod directives;
 pub mod embeddings;
 pub mod errand;
+pub mod explain;
 pub mod lane;
 pub mod miss;
 pub mod report;
+mod sentence;
 pub mod visit;
 
 use crate::accounts::Accounts;
 use crate::base::clock::Clock;
 use crate::base::fault::{Fault, Kind};
 use crate::base::tasks::Tasks;
-use crate::cache::{Cache, Found, Looked, Lookup, Verdict};
+use crate::cache::{Cache, Found, Looked, Verdict};
 use crate::canon::Bypass;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
@@ -150,13 +154,7 @@ impl Gateway {
         if visit.wishes.no_cache {
             return self.ask_alone(visit, Verdict::Bypass(Bypass::ClientNoCache), None).await;
         }
-        let lookup = Lookup {
-            canon: &visit.canon,
-            demand: visit.demand(),
-            threshold: visit.wishes.threshold.or(visit.policy().semantic.threshold),
-            verify: visit.policy().semantic.verify,
-        };
-        match self.cache.lookup(lookup).await {
+        match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) if self.may_hit(&visit) => Ok(self.play(&visit, found)),
             Looked::Hit(_) => self.miss(visit, crate::cache::Missed::Unproven, None).await,
             Looked::Miss { .. } if visit.wishes.only_if_cached => Err(Fault::new(

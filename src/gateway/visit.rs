@@ -5,9 +5,9 @@ use super::Settings;
 use super::directives::Directives;
 use crate::base::digest::{Credential, ExactKey, Parts, Scope};
 use crate::base::fault::Fault;
-use crate::cache::Demand;
 use crate::cache::admit::Terms;
-use crate::canon::{Bypass, Canon, Circumstances, canon, embedding_keys};
+use crate::cache::{Demand, Lookup};
+use crate::canon::{Bypass, Canon, Circumstances, Outline, canon, embedding_keys, outline_of};
 use crate::config::{CacheMode, Policy, SemanticMode};
 use crate::upstream::{Outgoing, OutgoingBody};
 use crate::wire::Dialect;
@@ -30,6 +30,7 @@ pub struct Visit {
     pub body: Bytes,
     pub wishes: Directives,
     pub caller: Credential,
+    pub scope: Scope,
     pub model: Box<str>,
     pub form: Form,
     pub canon: Canon,
@@ -67,8 +68,22 @@ impl Visit {
         Demand { form: self.form, max_age: self.wishes.max_age, min_fresh: self.wishes.min_fresh }
     }
 
+    pub fn lookup(&self) -> Lookup<'_> {
+        let policy = &self.policy().semantic;
+        let threshold = self.wishes.threshold.or(policy.threshold);
+        Lookup { canon: &self.canon, demand: self.demand(), threshold, verify: policy.verify }
+    }
+
     pub fn terms(&self) -> Terms {
         terms(self.policy(), &self.wishes, &self.model)
+    }
+
+    /// What is needed to outline the context later; the body and the target are shared, not copied.
+    pub fn sketch(&self) -> Sketch {
+        let shaping = key_headers(&self.headers, &self.settings.config.cache.key_headers);
+        let headers = shaping.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let (target, body) = (self.target.clone(), self.body.clone());
+        Sketch { scope: self.scope, dialect: self.dialect, target, headers, body }
     }
 
     pub fn outgoing(&self) -> Outgoing {
@@ -78,6 +93,30 @@ impl Visit {
             headers: self.headers.clone(),
             body: OutgoingBody::Whole(self.body.clone()),
         }
+    }
+}
+
+/// A request that its outline may be drawn from.
+#[derive(Debug)]
+pub struct Sketch {
+    scope: Scope,
+    dialect: Dialect,
+    target: PathAndQuery,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Bytes,
+}
+
+impl Sketch {
+    /// Reads the body once more. `None` only for a body that could not be read before either.
+    pub fn outline(&self) -> Option<Outline> {
+        let request = request::read(self.dialect, &self.body).ok()?;
+        let headers: Vec<(&str, &[u8])> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        Some(outline_of(
+            &request,
+            &self.body,
+            &circumstances(self.scope, self.dialect, &self.target, &headers),
+        ))
     }
 }
 
@@ -174,6 +213,7 @@ impl Gateway {
                     body,
                     wishes,
                     caller,
+                    scope,
                     model,
                     form,
                     canon,

@@ -3,7 +3,7 @@
 //! ```text
 //! listener ─> listen: accept, cap, drain ─┬─> front ─> body (read) ─> service(Ask)
 //!                                         │     └──── body (write) <── Reply, or face(Fault)
-//!                                         └─> admin: /healthz /readyz /metrics
+//!                                         └─> admin: /healthz /readyz /metrics, api
 //! ```
 //!
 //! | file | has |
@@ -13,8 +13,10 @@
 //! | `body` | request bodies read whole or flowing, reply bodies written |
 //! | `face` | fault -> status and the dialect's error body |
 //! | `admin` | health, readiness, metrics, behind a token |
+//! | `api` | explain and feedback, on the admin side |
 
 pub mod admin;
+pub mod api;
 mod body;
 mod face;
 mod front;

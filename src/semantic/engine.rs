@@ -124,6 +124,11 @@ impl Semantic {
         self.thresholds.get(verify)
     }
 
+    /// Whether `threshold` was measured for this model, or is the default for all.
+    pub fn is_calibrated(&self, verify: config::Strictness) -> bool {
+        self.thresholds.calibrated(verify).is_some()
+    }
+
     pub fn model_name(&self) -> &str {
         self.model.name()
     }

@@ -144,12 +144,16 @@ pub const DEFAULT_THRESHOLD: f32 = 0.85;
 
 impl Thresholds {
     pub fn get(&self, verify: Strictness) -> f32 {
-        let calibrated = match verify {
+        self.calibrated(verify).unwrap_or(DEFAULT_THRESHOLD)
+    }
+
+    /// `None`: nobody has measured this model with this strictness.
+    pub fn calibrated(&self, verify: Strictness) -> Option<f32> {
+        match verify {
             Strictness::Strict => self.strict,
             Strictness::Balanced => self.balanced,
             Strictness::Off => self.off,
-        };
-        calibrated.unwrap_or(DEFAULT_THRESHOLD)
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `tapes_total` | ended | recordings, by how they ended |
 //! | `followers_total` | | requests that followed another's flight |
 //! | `saved_tokens_total` | kind | tokens of answers that came from the cache |
+//! | `feedback_total` | word | reports on entries: `right`, `dropped`, `tightened`, `unknown` |
 //! | `evictions_total` | cause | entries that left L1 |
 //! | `entries`, `entry_bytes`, `entry_bytes_limit` | | L1 now |
 //! | `indexed_entries`, `partitions` | | L2 now |
@@ -57,6 +58,7 @@ label!(ByCode, code);
 label!(ByEnded, ended);
 label!(ByKind, kind);
 label!(ByCause, cause);
+label!(ByWord, word);
 
 /// Buckets from 10 microseconds, an exact hit, to 10 minutes, a long answer.
 #[derive(Clone)]
@@ -97,6 +99,7 @@ pub struct Metrics {
     followers: Counter,
     saved_tokens: Family<ByKind, Counter>,
     evictions: Family<ByCause, Counter>,
+    feedback: Family<ByWord, Counter>,
     gauges: [Gauge; 8],
     embeddings: Counter,
     embeddings_shed: Counter,
@@ -138,6 +141,7 @@ impl Metrics {
             followers: Counter::default(),
             saved_tokens: Family::default(),
             evictions: Family::default(),
+            feedback: Family::default(),
             gauges,
             embeddings: Counter::default(),
             embeddings_shed: Counter::default(),
@@ -165,6 +169,7 @@ impl Metrics {
         registry.register("followers", "Requests that followed a flight", metrics.followers.clone());
         registry.register("saved_tokens", "Tokens of answers from the cache", metrics.saved_tokens.clone());
         registry.register("evictions", "Entries that left L1", metrics.evictions.clone());
+        registry.register("feedback", "Reports on entries", metrics.feedback.clone());
         registry.register("embeddings", "Questions embedded", metrics.embeddings.clone());
         registry.register(
             "embeddings_shed",
@@ -205,6 +210,11 @@ impl Metrics {
 
     pub fn evicted(&self, cause: Word) {
         self.evictions.get_or_create(&ByCause { cause }).inc();
+    }
+
+    /// Somebody said whether an entry was right, and this came of it.
+    pub fn fed_back(&self, word: Word) {
+        self.feedback.get_or_create(&ByWord { word }).inc();
     }
 
     /// Everything in the OpenMetrics text format, with `now` for what is not counted here.

@@ -20,5 +20,6 @@ mod serving;
 mod stand_in;
 mod streams;
 mod verify;
+mod why;
 mod wire;
 mod world;

@@ -76,7 +76,8 @@ fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
 /// Whether a role has gone from one shared word to another: "서울에서 부산 가는" / "부산에서 서울 가는", where
 /// the other word of the pair bears no particle.
 fn passed_on(role: Role, a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
-    let pairs = || a.words.iter().zip(&aligned.a).filter_map(|(word, found)| Some((word, &b.words[found.to?])));
+    let pairs =
+        || a.words.iter().zip(&aligned.a).filter_map(|(word, found)| Some((word, &b.words[found.to?])));
     pairs().any(|(word, other)| word.role == role && other.role != role)
         && pairs().any(|(word, other)| word.role != role && other.role == role)
 }

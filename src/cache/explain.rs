@@ -1,0 +1,130 @@
+//! The cascade told instead of done: nothing is stored, and nothing counts as a use.
+
+use super::Cache;
+use super::entry::Entry;
+use super::feedback::Tally;
+use super::lookup::{Asked, Found, Lookup, or_else};
+use super::outlines::NearPartition;
+use super::verdict::Missed;
+use crate::base::digest::{ExactKey, Partition};
+use crate::canon::{Bypass, Outline, Question};
+use crate::semantic::choose::{TRIED, reaches};
+use crate::semantic::embedder::Vector;
+use crate::semantic::verify::{Judgement, Near, Reading, judge, measure};
+use crate::semantic::{Neighbour, Semantic};
+use ahash::AHashMap;
+use std::sync::Arc;
+
+/// What a lookup would come to, and what it would go by.
+#[derive(Debug)]
+pub struct Explanation {
+    pub outcome: Result<Found, Missed>,
+    /// Whether the question may be compared by meaning.
+    pub comparable: Result<(), Bypass>,
+    /// Whether the partition holds anything that could be compared with.
+    pub inhabited: bool,
+    /// The five nearest in the partition, best first, whatever their score.
+    pub neighbours: Vec<Judged>,
+    /// Where nothing serves and nothing is near: what the request's context differs in from the nearest one in use.
+    pub nearest: Option<NearPartition>,
+}
+
+/// One neighbour, and what speaks for and against it.
+#[derive(Debug)]
+pub struct Judged {
+    pub key: ExactKey,
+    pub score: f32,
+    /// As stored.
+    pub question: Arc<str>,
+    pub reaches: bool,
+    /// What the verifier says of it at the strictness in force, below the threshold too.
+    pub judgement: Judgement,
+    /// P(one answer serves both) by the learned score alone, 0 to 1.
+    pub p: f32,
+    /// Why it would not be served even so: stale, in no form that the client takes, reported wrong.
+    pub unserved: Option<Missed>,
+    pub feedback: Tally,
+}
+
+type Peeked = AHashMap<ExactKey, Arc<Entry>>;
+
+impl Cache {
+    /// What `lookup` would do. Costs one embedding and two walks over all entries on a blocking thread
+    /// (some 20 ms each for 100,000): for the admin side. It waits for the embedder with more patience
+    /// than `lookup` has, so `EmbedderShed` means that the model failed.
+    pub async fn explain(self: &Arc<Self>, lookup: Lookup<'_>, outline: &Outline) -> Explanation {
+        let canon = lookup.canon;
+        let own = self.peek(vec![canon.exact]).await.remove(&canon.exact);
+        let own = own.filter(|entry| entry.partition == canon.partition);
+        let mut outcome = self.at_exact_key(own, lookup.demand);
+        let (mut comparable, mut neighbours) = (Ok(()), Vec::new());
+        let meaning = match self.comparable(canon) {
+            Ok((semantic, question)) => self.explain_by_meaning(&lookup, &semantic, question).await,
+            Err(bypass) => {
+                comparable = Err(bypass);
+                Err(Missed::ExactOnly(bypass))
+            }
+        };
+        let meaning = meaning.and_then(|(found, judged)| {
+            neighbours = judged;
+            found
+        });
+        outcome = outcome.or_else(|exact| meaning.map_err(|missed| or_else(exact, missed)));
+        let lives = self.semantic();
+        let lives =
+            |partition: &Partition| lives.as_ref().is_some_and(|semantic| semantic.index().knows(partition));
+        let nearest = match outcome.is_ok() || neighbours.iter().any(|neighbour| neighbour.reaches) {
+            true => None,
+            false => self.outlines.nearest(outline, &canon.partition, lives),
+        };
+        Explanation { outcome, comparable, inhabited: lives(&canon.partition), neighbours, nearest }
+    }
+
+    /// `Err`: the question could not be embedded.
+    async fn explain_by_meaning(
+        self: &Arc<Self>,
+        lookup: &Lookup<'_>,
+        semantic: &Semantic,
+        question: &Question,
+    ) -> Result<(Result<Found, Missed>, Vec<Judged>), Missed> {
+        let partition = lookup.canon.partition;
+        if !semantic.index().knows(&partition) {
+            return Ok((Err(Missed::Unknown), Vec::new()));
+        }
+        let vector: Vector =
+            semantic.embed_patiently(question.0.as_str()).await.map_err(|_| Missed::EmbedderShed)?;
+        let near = semantic.nearest(&partition, &vector, TRIED + 1, 0.0);
+        let peeked = self.peek(near.iter().map(|neighbour| neighbour.key).collect()).await;
+        let asked = Asked { question, vector: &vector, bar: lookup.bar(semantic) };
+        let there = |neighbour: &Neighbour| {
+            peeked.get(&neighbour.key).filter(|entry| entry.partition == partition).cloned()
+        };
+        let outcome = self.decide(&asked, &near, lookup.demand, there);
+        let reading = Reading::of(&question.0);
+        let judged = near.iter().take(TRIED).enumerate().map(|(rank, neighbour)| {
+            let gap = near.get(rank + 1).map(|next| neighbour.score - next.score);
+            let stored = Reading::of(&neighbour.question);
+            let pair = Near { asked: &reading, stored: &stored, cosine: neighbour.score, gap };
+            Judged {
+                key: neighbour.key,
+                score: neighbour.score,
+                question: neighbour.question.clone(),
+                reaches: reaches(neighbour.score, asked.bar.threshold),
+                judgement: judge(&pair, asked.bar.verify),
+                p: measure(&pair).2,
+                unserved: match there(neighbour) {
+                    Some(entry) => self.unserved(&asked, neighbour, &entry, lookup.demand),
+                    None => Some(Missed::Unknown),
+                },
+                feedback: self.feedback.tally(&neighbour.key),
+            }
+        });
+        let judged = judged.collect();
+        Ok((outcome, judged))
+    }
+
+    async fn peek(self: &Arc<Self>, keys: Vec<ExactKey>) -> Peeked {
+        let cache = self.clone();
+        tokio::task::spawn_blocking(move || cache.store.peek(&keys)).await.unwrap_or_default()
+    }
+}
