@@ -18,7 +18,9 @@
 //! | `pool` | threads, queue, batches, shedding |
 //! | `flat`, `hnsw`, `index` | search inside one partition, and the map of partitions |
 //! | `verify` | whether one answer serves both questions |
+//! | `budget` | holds a wrong-hit budget: which hits are audited, and the threshold that follows |
 
+pub mod budget;
 pub mod cover;
 pub mod embedder;
 pub mod index;

@@ -1,5 +1,6 @@
 //! Scenes against the real thing, in one binary.
 
+mod budget;
 mod canon;
 mod config;
 mod front;
