@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub const CLAIMS: [f64; 9] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
 pub const BUDGET: usize = 3;
 /// A purse keeps at most this multiple of what proves: the proof is gone after two or three surplus wrong labels.
-const SAVINGS: f64 = 8.0;
+const SAVINGS: f64 = 6.0;
 /// Going down asks for this multiple of a proof; staying asks for one.
 const TO_LOWER: f64 = 2.0;
 /// A start threshold is given up when the budget's purse holds less than this.
@@ -102,6 +102,11 @@ impl Ladder {
         ((self.money(rung) / terms.proof).ln() / SAVINGS.ln()).clamp(0.0, 1.0)
     }
 
+    /// How far from nothing (0) to a proof (1) the rung's evidence has come.
+    pub fn progress(&self, terms: &Terms, rung: usize) -> f64 {
+        (self.money(rung).ln() / terms.proof.ln()).clamp(0.0, 1.0)
+    }
+
     /// Whether evidence for this rung grows.
     pub fn promises(&self, rung: usize) -> bool {
         self.money(rung) > 1.0
@@ -116,7 +121,7 @@ impl Ladder {
     /// enough, below it twice a proof is asked for.
     pub fn lowest_proven(&self, terms: &Terms, held: Option<usize>) -> Option<usize> {
         let proven = |rung: usize| {
-            let lowering = held.is_none_or(|held| rung < held);
+            let lowering = held.is_some_and(|held| rung < held);
             self.money(rung) >= terms.proof * if lowering { TO_LOWER } else { 1.0 }
         };
         let descend = |start: usize| (0..=start).rev().take_while(|rung| proven(*rung)).last();

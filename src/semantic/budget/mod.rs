@@ -51,6 +51,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Weight that the verifier's record keeps per label.
 const KEEP: f64 = 0.999;
+/// How fast the alert after a lapsed proof fades, per label: to a half after 69.
+const CALMING: f32 = 0.99;
 /// Candidates counted by rung before all counts are halved.
 const RECENT: u64 = 50_000;
 
@@ -137,6 +139,7 @@ struct Books {
     counts: Counts,
     held: Option<usize>,
     started: bool,
+    alert: f32,
     verifier: [f64; 3],
 }
 
@@ -157,10 +160,10 @@ impl Budget {
     }
 
     fn from(terms: Terms, saved: Saved) -> Budget {
-        let Saved { version: _, asks: _, rng, counts, candidates, ladder, held, started, verifier } = saved;
-        let books = Books { docket: Docket::after(counts.lost), ladder, counts, held, started, verifier };
+        let Saved { version: _, asks: _, rng, counts, candidates, ladder, held, started, alert, verifier } = saved;
+        let books = Books { docket: Docket::after(counts.lost), ladder, counts, held, started, alert, verifier };
         let serve = books.serve(&terms);
-        let plan = Plan::of(&terms, &books.ladder, serve, books.rung(&terms), 1.0);
+        let plan = Plan::of(&terms, &books.ladder, serve, books.rung(&terms), 1.0, books.alert);
         let budget = Budget {
             threshold: AtomicU32::new(bits(serve)),
             plan: ArcSwap::from_pointee(plan),
@@ -187,6 +190,7 @@ impl Budget {
             ladder: books.ladder.clone(),
             held: books.held,
             started: books.started,
+            alert: books.alert,
             verifier: books.verifier,
         })
     }
@@ -281,7 +285,7 @@ impl Budget {
             audit_share: self.plan.load().share(1.0, Side::Hit).unwrap_or(0.0),
             counts: self.counts(&books),
             verifier_excess: (labels >= 100.0).then(|| (expected - seen) / labels),
-            evidence_needed: self.terms.evidence_needed(),
+            evidence_needed: self.terms.evidence_needed,
         }
     }
 
@@ -338,11 +342,13 @@ impl Budget {
         books.started |= books.held.is_some() || books.start_is_refuted(&self.terms);
         let serve = books.serve(&self.terms);
         // Positive floats order as their bits do, infinity (exact) last.
-        books.counts.raised += u64::from(bits(serve) > before);
+        let raised = bits(serve) > before;
+        books.alert = if raised { 1.0 } else { books.alert * CALMING };
+        books.counts.raised += u64::from(raised);
         books.counts.lowered += u64::from(bits(serve) < before);
         let spent = self.audits.load(Relaxed) as f64;
         let spare = (self.allowance(self.hits.load(Relaxed)) - spent) / f64::from(self.terms.settings.audits.burst.max(1));
-        let plan = Plan::of(&self.terms, &books.ladder, serve, books.held, spare.clamp(0.0, 1.0) as f32);
+        let plan = Plan::of(&self.terms, &books.ladder, serve, books.held, spare.clamp(0.0, 1.0) as f32, books.alert);
         if **self.plan.load() != plan {
             self.plan.store(Arc::new(plan));
         }
@@ -389,6 +395,7 @@ fn fresh(terms: &Terms, seed: u64) -> Saved {
         ladder: Ladder::fresh(),
         held: None,
         started: false,
+        alert: 0.0,
         verifier: [0.0; 3],
     }
 }

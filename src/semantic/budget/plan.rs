@@ -37,10 +37,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `held` is the rung served, if any. `spare` is how much of the audits that may be spent ahead is left, 0 to 1.
-    pub fn of(terms: &Terms, ladder: &Ladder, serve: Fallback, held: Option<usize>, spare: f32) -> Plan {
+    /// `held` is the rung served, if any. `spare` is how much of the audits that may be spent ahead is left, and
+    /// `alert` how fresh a lapsed proof is, both 0 to 1.
+    pub fn of(terms: &Terms, ladder: &Ladder, serve: Fallback, held: Option<usize>, spare: f32, alert: f32) -> Plan {
         let AuditShares { steady, learning, .. } = terms.settings.audits;
-        let urge = urge(terms, ladder, held, spare);
+        let urge = urge(terms, ladder, held, spare, alert);
         let hits = steady + (learning - steady) * urge;
         let above = held.map_or(RUNGS - 1, |rung| (rung + DOUBTFUL).min(RUNGS - 1));
         Plan {
@@ -75,13 +76,15 @@ impl Plan {
     }
 }
 
-/// 0: audit steadily; 1: learn as fast as allowed.
-fn urge(terms: &Terms, ladder: &Ladder, held: Option<usize>, spare: f32) -> f32 {
+/// 0: audit steadily; 1: learn as fast as allowed. What may be spent ahead is kept for the worst: ambition may use the upper
+/// half, doubt the upper three quarters, an alert all of it.
+fn urge(terms: &Terms, ladder: &Ladder, held: Option<usize>, spare: f32, alert: f32) -> f32 {
     // Serving unproven: nothing is known.
     let Some(rung) = held else { return 1.0 };
+    let above = |floor: f32| ((spare - floor) / (1.0 - floor)).clamp(0.0, 1.0).sqrt();
     let doubt = 1.0 - ladder.comfort(terms, rung) as f32;
-    let below_promises = rung.checked_sub(1).is_some_and(|below| ladder.promises(below));
-    // Half of the spare audits may go into ambition, the rest is kept for doubt.
-    let ambition = if below_promises { (2.0 * spare - 1.0).clamp(0.0, 1.0) } else { 0.0 };
-    doubt.max(ambition)
+    let ambition = rung.checked_sub(1).filter(|below| ladder.promises(*below)).map_or(0.0, |below| {
+        0.25 + 0.75 * ladder.progress(terms, below) as f32
+    });
+    (ambition * above(0.5)).max(doubt * above(0.25)).max(alert)
 }

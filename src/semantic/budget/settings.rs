@@ -40,7 +40,7 @@ pub struct AuditShares {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// `semantic.max_wrong_rate`: wrong semantic hits per semantic hit, above 0 and at most 0.2.
+    /// `semantic.max_wrong_rate`: wrong semantic hits per semantic hit, 0.0001 to 0.2.
     pub max_wrong_rate: f64,
     /// Probability that a proof holds, 0.5 to 0.999. Default 0.95.
     pub confidence: f64,
@@ -79,7 +79,7 @@ impl Settings {
 /// A setting with which nothing could be proven.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Unfit {
-    #[error("max_wrong_rate is {0}; expected above 0 and at most 0.2")]
+    #[error("max_wrong_rate is {0}; expected 0.0001 to 0.2")]
     Rate(f64),
     #[error("confidence is {0}; expected 0.5 to 0.999")]
     Confidence(f64),
@@ -105,6 +105,8 @@ pub struct Terms {
     pub sensitivity: f64,
     /// Probability that a right hit is called wrong by all of them, at the worst allowed error.
     pub false_alarm: f64,
+    /// Labels, all of them clean, that prove the budget from nothing: no route is proven with fewer.
+    pub evidence_needed: u32,
 }
 
 impl Terms {
@@ -116,9 +118,11 @@ impl Terms {
         while error.powi(verdicts) > settings.max_wrong_rate / 10.0 {
             verdicts += 1;
         }
-        let (sensitivity, false_alarm) = ((1.0 - error).powi(verdicts), if error > 0.0 { error.powi(verdicts) } else { 0.0 });
+        let (sensitivity, false_alarm) = ((1.0 - error).powi(verdicts), error.powi(verdicts));
         let proof = STARTS.len() as f64 / (1.0 - settings.confidence);
-        Ok(Terms { proof, verdicts: u8::try_from(verdicts).unwrap_or(u8::MAX), sensitivity, false_alarm, settings })
+        let evidence_needed = evidence_needed(settings.max_wrong_rate * sensitivity, proof);
+        let verdicts = u8::try_from(verdicts).unwrap_or(u8::MAX);
+        Ok(Terms { proof, verdicts, sensitivity, false_alarm, evidence_needed, settings })
     }
 
     /// The share of labels that says "wrong" if the true rate is `rate`, at least: misses lower it as far as they may,
@@ -139,20 +143,21 @@ impl Terms {
 
     /// The highest rung at or under `score`. Computed against `score_of`, so that a hit at a threshold counts for it.
     pub fn rung_of(&self, score: f32) -> Option<usize> {
-        (0..RUNGS).rev().find(|rung| self.score_of(*rung) <= score)
+        let step = (self.settings.highest - self.settings.lowest) / (RUNGS - 1) as f32;
+        let about = ((score - self.settings.lowest) / step) as usize + 1;
+        let near = about.saturating_sub(2)..=about.min(RUNGS - 1);
+        near.rev().find(|rung| self.score_of(*rung) <= score)
     }
+}
 
-    /// Labels, all of them clean, that prove the budget from nothing: no route can be proven with fewer.
-    pub fn evidence_needed(&self) -> u32 {
-        let claim = self.seen_at_least(self.settings.max_wrong_rate);
-        let mut purse = Purse::fresh();
-        let mut labels = 0;
-        while purse.total() < self.proof {
-            purse.bet(claim, 1.0, false, f64::INFINITY);
-            labels += 1;
-        }
-        labels
+fn evidence_needed(claim: f64, proof: f64) -> u32 {
+    let mut purse = Purse::fresh();
+    let mut labels = 0;
+    while purse.total() < proof {
+        purse.bet(claim, 1.0, false, f64::INFINITY);
+        labels += 1;
     }
+    labels
 }
 
 fn check(settings: &Settings) -> Result<(), Unfit> {
@@ -160,7 +165,7 @@ fn check(settings: &Settings) -> Result<(), Unfit> {
         settings;
     let AuditShares { steady, learning, most, burst: _ } = audits;
     let share = |x: f32| x > 0.0 && x <= 1.0;
-    if !(*max_wrong_rate > 0.0 && *max_wrong_rate <= 0.2) {
+    if !(0.000_1..=0.2).contains(max_wrong_rate) {
         return Err(Unfit::Rate(*max_wrong_rate));
     }
     if !(0.5..=0.999).contains(confidence) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Raised whenever a field changes its meaning.
 pub const VERSION: u32 = 1;
 
-/// What is kept. Open audits are not: they count as lost.
+/// What is kept. Open audits are not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Saved {
@@ -22,6 +22,8 @@ pub struct Saved {
     pub held: Option<usize>,
     /// The start threshold was refuted or outgrown.
     pub started: bool,
+    /// How fresh the last lapse of a proof is: 1, fading to 0.
+    pub alert: f32,
     /// Discounted sums over labels that came with the verifier's probability: labels, its expected wrong, the seen wrong.
     pub verifier: [f64; 3],
 }
@@ -89,7 +91,7 @@ pub fn read(json: &[u8], asks: &Asks, terms: &Terms) -> Result<Saved, Anew> {
     if saved.asks != *asks {
         return Err(Anew::Asks);
     }
-    let sums = saved.verifier.iter().all(|sum| sum.is_finite() && *sum >= 0.0);
+    let sums = (0.0..=1.0).contains(&saved.alert) && saved.verifier.iter().all(|sum| sum.is_finite() && *sum >= 0.0);
     if !(saved.ladder.is_sound(terms) && saved.held.is_none_or(|rung| rung < RUNGS) && sums) {
         return Err(Anew::Corrupt("numbers that cannot be".to_owned()));
     }
