@@ -16,8 +16,9 @@ pub const CLAIMS: [f64; 9] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
 pub const BUDGET: usize = 3;
 /// A purse keeps at most this multiple of what proves: the proof is gone after two or three surplus wrong labels.
 const SAVINGS: f64 = 6.0;
-/// Going down asks for this multiple of a proof; staying asks for one.
-const TO_LOWER: f64 = 2.0;
+/// Going down asks for a proof of this claim, three quarters of the budget, staying for one of the budget: a shift of the mix
+/// finds some room, and a threshold at the edge does not move to and fro.
+const MARGIN: usize = 2;
 /// A start threshold is given up when the budget's purse holds less than this.
 const REFUTED: f64 = 0.25;
 /// Weight that an estimate keeps per label: half of it after 1,386.
@@ -104,12 +105,12 @@ impl Ladder {
 
     /// How far from nothing (0) to a proof (1) the rung's evidence has come.
     pub fn progress(&self, terms: &Terms, rung: usize) -> f64 {
-        (self.money(rung).ln() / terms.proof.ln()).clamp(0.0, 1.0)
+        (self.rungs[rung].purses[MARGIN].total().ln() / terms.proof.ln()).clamp(0.0, 1.0)
     }
 
     /// Whether evidence for this rung grows.
     pub fn promises(&self, rung: usize) -> bool {
-        self.money(rung) > 1.0
+        self.rungs[rung].purses[MARGIN].total() > 1.0
     }
 
     /// Whether the evidence speaks clearly against the rung: three or four wrong labels before anything was gained.
@@ -122,7 +123,8 @@ impl Ladder {
     pub fn lowest_proven(&self, terms: &Terms, held: Option<usize>) -> Option<usize> {
         let proven = |rung: usize| {
             let lowering = held.is_some_and(|held| rung < held);
-            self.money(rung) >= terms.proof * if lowering { TO_LOWER } else { 1.0 }
+            let claim = if lowering { MARGIN } else { BUDGET };
+            self.rungs[rung].purses[claim].total() >= terms.proof
         };
         let descend = |start: usize| (0..=start).rev().take_while(|rung| proven(*rung)).last();
         self.starts.iter().flatten().filter_map(|start| descend(*start)).min()

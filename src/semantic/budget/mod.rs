@@ -14,6 +14,7 @@
 //! | `ladder` | every threshold's bets; which one may be served |
 //! | `plan` | who is audited with which probability |
 //! | `docket` | open audits, counted in the order drawn |
+//! | `report` | what it says and is told |
 //! | `state` | what survives a restart |
 //!
 //! **Promise.** While the mix of traffic stands still and verdicts err no more than `audit_error` says, each proof
@@ -30,12 +31,14 @@
 mod docket;
 mod ladder;
 mod plan;
+mod report;
 mod settings;
 mod state;
 mod wager;
 
 pub use docket::Ticket;
 pub use plan::Fallback;
+pub use report::{Draw, Heard, Report, Standing, Verdict};
 pub use settings::{AuditShares, Serving, Settings, Start, Terms, Unfit};
 pub use state::{Anew, Counts};
 
@@ -55,61 +58,6 @@ const KEEP: f64 = 0.999;
 const CALMING: f32 = 0.99;
 /// Candidates counted by rung before all counts are halved.
 const RECENT: u64 = 50_000;
-
-/// What is known of the served threshold.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Standing {
-    /// Served because the settings say so; nothing proven here yet.
-    Unproven,
-    /// Proven under the budget.
-    Held,
-    /// Nothing proven, nothing served by meaning; would-be hits are compared until something is.
-    Exact,
-}
-
-/// Where a route stands. Rates are wrong hits per semantic hit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    pub serve: Fallback,
-    pub standing: Standing,
-    /// Upper confidence bound of the served threshold: the smallest disproven claim, from a fixed list (1/4 to 10 times the budget).
-    /// `None`: not even the largest is disproven, or nothing is served.
-    pub bound: Option<f64>,
-    /// Best guess, corrected for audits that err; no bound. Looks back about 1,400 labels.
-    pub estimate: Option<f64>,
-    /// Probability with which a hit is audited now.
-    pub audit_share: f32,
-    pub counts: Counts,
-    /// What the verifier expected to be wrong, less what audits found wrong, as shares of labels that came with its
-    /// probability. Below 0: it is too sure of itself. `None` before a hundred such labels.
-    pub verifier_excess: Option<f64>,
-    /// Clean labels without which no proof is possible.
-    pub evidence_needed: u32,
-}
-
-/// Whether a candidate is audited.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Draw {
-    Skip,
-    /// Compare the stored answer with the upstream's, then tell `Budget::hear` (or `Budget::lose`).
-    Audit(Ticket),
-}
-
-/// One verdict on one pair of answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The stored answer serves as well as the upstream's.
-    Agrees,
-    Differs,
-}
-
-/// What follows from a verdict.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Heard {
-    Settled,
-    /// Audits may err: have the same pair judged again, independently (another judge, order or wording).
-    AskAgain(Ticket),
-}
 
 /// How a budget began.
 #[derive(Debug)]
@@ -160,8 +108,10 @@ impl Budget {
     }
 
     fn from(terms: Terms, saved: Saved) -> Budget {
-        let Saved { version: _, asks: _, rng, counts, candidates, ladder, held, started, alert, verifier } = saved;
-        let books = Books { docket: Docket::after(counts.lost), ladder, counts, held, started, alert, verifier };
+        let Saved { version: _, asks: _, rng, counts, candidates, ladder, held, started, alert, verifier } =
+            saved;
+        let books =
+            Books { docket: Docket::after(counts.lost), ladder, counts, held, started, alert, verifier };
         let serve = books.serve(&terms);
         let plan = Plan::of(&terms, &books.ladder, serve, books.rung(&terms), 1.0, books.alert);
         let budget = Budget {
@@ -207,7 +157,7 @@ impl Budget {
         let Some(share) = plan.share(score, Side::Hit) else { return Draw::Skip };
         self.count(score);
         let hits = self.hits.fetch_add(1, Relaxed) + 1;
-        if self.allowance(hits) <= self.audits.load(Relaxed) as f64 || !self.drawn(share) {
+        if self.allowance(hits) < (self.audits.load(Relaxed) + 1) as f64 || !self.drawn(share) {
             return Draw::Skip;
         }
         self.audits.fetch_add(1, Relaxed);
@@ -281,7 +231,9 @@ impl Budget {
             serve,
             standing,
             bound: rung.and_then(|rung| books.ladder.bound(&self.terms, rung)),
-            estimate: rung.and_then(|rung| books.ladder.seen(rung)).map(|seen| self.terms.corrected(seen.rate)),
+            estimate: rung
+                .and_then(|rung| books.ladder.seen(rung))
+                .map(|seen| self.terms.corrected(seen.rate)),
             audit_share: self.plan.load().share(1.0, Side::Hit).unwrap_or(0.0),
             counts: self.counts(&books),
             verifier_excess: (labels >= 100.0).then(|| (expected - seen) / labels),
@@ -347,8 +299,16 @@ impl Budget {
         books.counts.raised += u64::from(raised);
         books.counts.lowered += u64::from(bits(serve) < before);
         let spent = self.audits.load(Relaxed) as f64;
-        let spare = (self.allowance(self.hits.load(Relaxed)) - spent) / f64::from(self.terms.settings.audits.burst.max(1));
-        let plan = Plan::of(&self.terms, &books.ladder, serve, books.held, spare.clamp(0.0, 1.0) as f32, books.alert);
+        let spare = (self.allowance(self.hits.load(Relaxed)) - spent)
+            / f64::from(self.terms.settings.audits.burst.max(1));
+        let plan = Plan::of(
+            &self.terms,
+            &books.ladder,
+            serve,
+            books.held,
+            spare.clamp(0.0, 1.0) as f32,
+            books.alert,
+        );
         if **self.plan.load() != plan {
             self.plan.store(Arc::new(plan));
         }

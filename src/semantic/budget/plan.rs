@@ -39,7 +39,14 @@ pub struct Plan {
 impl Plan {
     /// `held` is the rung served, if any. `spare` is how much of the audits that may be spent ahead is left, and
     /// `alert` how fresh a lapsed proof is, both 0 to 1.
-    pub fn of(terms: &Terms, ladder: &Ladder, serve: Fallback, held: Option<usize>, spare: f32, alert: f32) -> Plan {
+    pub fn of(
+        terms: &Terms,
+        ladder: &Ladder,
+        serve: Fallback,
+        held: Option<usize>,
+        spare: f32,
+        alert: f32,
+    ) -> Plan {
         let AuditShares { steady, learning, .. } = terms.settings.audits;
         let urge = urge(terms, ladder, held, spare, alert);
         let hits = steady + (learning - steady) * urge;
@@ -61,7 +68,9 @@ impl Plan {
             // In observe mode everything is a miss, and so all are drawn alike.
             (Side::Miss, Serving::Observe) => Some(self.shadows),
             (Side::Miss, Serving::Live) => (!above).then_some(self.shadows),
-            (Side::Hit, Serving::Live) if above => Some(if score < self.doubtful_under { self.doubtful } else { self.hits }),
+            (Side::Hit, Serving::Live) if above => {
+                Some(if score < self.doubtful_under { self.doubtful } else { self.hits })
+            }
             // Served by an override of the client's or in the instant in which the threshold moved.
             (Side::Hit, _) => None,
         }
@@ -83,8 +92,9 @@ fn urge(terms: &Terms, ladder: &Ladder, held: Option<usize>, spare: f32, alert: 
     let Some(rung) = held else { return 1.0 };
     let above = |floor: f32| ((spare - floor) / (1.0 - floor)).clamp(0.0, 1.0).sqrt();
     let doubt = 1.0 - ladder.comfort(terms, rung) as f32;
-    let ambition = rung.checked_sub(1).filter(|below| ladder.promises(*below)).map_or(0.0, |below| {
-        0.25 + 0.75 * ladder.progress(terms, below) as f32
-    });
+    let ambition = rung
+        .checked_sub(1)
+        .filter(|below| ladder.promises(*below))
+        .map_or(0.0, |below| 0.25 + 0.75 * ladder.progress(terms, below) as f32);
     (ambition * above(0.5)).max(doubt * above(0.25)).max(alert)
 }

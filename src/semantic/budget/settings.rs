@@ -87,9 +87,13 @@ pub enum Unfit {
     Range(f32, f32),
     #[error("the start threshold is {0}; expected {1} to 1")]
     Start(f32, f32),
-    #[error("audit shares must lie within 0 to 1, above 0, with steady at most learning; lower `steady` or raise `learning`")]
+    #[error(
+        "audit shares must lie within 0 to 1, above 0, with steady at most learning; lower `steady` or raise `learning`"
+    )]
     Shares,
-    #[error("audit_error is {0}; expected 0 to 0.4: a judge that errs more often proves nothing, name a better one")]
+    #[error(
+        "audit_error is {0}; expected 0 to 0.4: a judge that errs more often proves nothing, name a better one"
+    )]
     Error(f64),
 }
 
@@ -161,8 +165,18 @@ fn evidence_needed(claim: f64, proof: f64) -> u32 {
 }
 
 fn check(settings: &Settings) -> Result<(), Unfit> {
-    let Settings { max_wrong_rate, confidence, lowest, highest, start, serving: _, audits, shadows, audit_error, basis: _ } =
-        settings;
+    let Settings {
+        max_wrong_rate,
+        confidence,
+        lowest,
+        highest,
+        start,
+        serving: _,
+        audits,
+        shadows,
+        audit_error,
+        basis: _,
+    } = settings;
     let AuditShares { steady, learning, most, burst: _ } = audits;
     let share = |x: f32| x > 0.0 && x <= 1.0;
     if !(0.000_1..=0.2).contains(max_wrong_rate) {

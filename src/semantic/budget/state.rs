@@ -68,11 +68,17 @@ pub struct Counts {
 /// Why evidence was not taken up. Say it once, at start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Anew {
-    #[error("the saved wrong-answer evidence cannot be read ({0}); evidence is gathered anew from the strict start")]
+    #[error(
+        "the saved wrong-answer evidence cannot be read ({0}); evidence is gathered anew from the strict start"
+    )]
     Corrupt(String),
-    #[error("the saved wrong-answer evidence has version {0} and this build reads {VERSION}; evidence is gathered anew")]
+    #[error(
+        "the saved wrong-answer evidence has version {0} and this build reads {VERSION}; evidence is gathered anew"
+    )]
     Version(u32),
-    #[error("the saved wrong-answer evidence is about another budget, range, model or verifier; evidence is gathered anew")]
+    #[error(
+        "the saved wrong-answer evidence is about another budget, range, model or verifier; evidence is gathered anew"
+    )]
     Asks,
 }
 
@@ -91,7 +97,8 @@ pub fn read(json: &[u8], asks: &Asks, terms: &Terms) -> Result<Saved, Anew> {
     if saved.asks != *asks {
         return Err(Anew::Asks);
     }
-    let sums = (0.0..=1.0).contains(&saved.alert) && saved.verifier.iter().all(|sum| sum.is_finite() && *sum >= 0.0);
+    let sums =
+        (0.0..=1.0).contains(&saved.alert) && saved.verifier.iter().all(|sum| sum.is_finite() && *sum >= 0.0);
     if !(saved.ladder.is_sound(terms) && saved.held.is_none_or(|rung| rung < RUNGS) && sums) {
         return Err(Anew::Corrupt("numbers that cannot be".to_owned()));
     }
