@@ -35,56 +35,66 @@ fn life() -> Vec<(&'static str, Vec<Topic>)> {
     ]
 }
 
-fn live(world: &mut World, stretches: &[(&str, Vec<Topic>)], requests: u64) -> Vec<Stretch> {
-    stretches
-        .iter()
-        .map(|(name, mix)| {
-            let stretch = world.traffic(mix, requests);
-            stretch.print(name);
-            stretch
-        })
-        .collect()
+fn live(settings: Settings, error: f64, seed: u64, requests: u64) -> Vec<Stretch> {
+    let _ = writeln!(std::io::stderr(), "audit error {error}, seed {seed}");
+    let mut world = World::new(settings, error, seed);
+    let stretch = |(name, mix): (&str, Vec<Topic>)| {
+        let stretch = world.traffic(&mix, requests);
+        stretch.print(name);
+        stretch
+    };
+    life().into_iter().map(stretch).collect()
 }
 
-/// What the budget promises, of one whole life.
-fn is_held(lived: &[Stretch]) {
-    let sum = |part: fn(&Stretch) -> u64| lived.iter().map(part).sum::<u64>() as f64;
-    let within = lived[0].until_within.expect("came under the budget");
-    assert!(within <= 1_000, "under budget only after {within} requests");
-    let later = &lived[1..];
-    let (wrong, hits) = later.iter().fold((0, 0), |sum, part| (sum.0 + part.wrong, sum.1 + part.hits));
-    assert!(wrong as f64 <= BUDGET * hits as f64, "{wrong} of {hits} hits were wrong");
-    for part in later {
-        assert!(part.wrong_rate() <= 1.25 * BUDGET, "a stretch with {} wrong", part.wrong_rate());
+/// What is expected of a few lives together. One stretch of 40,000 requests has some 500 audits, too few to tell 1.2 %
+/// from 1 %, so a single stretch may be a little over; a whole life may not.
+fn is_held(lives: &[Vec<Stretch>]) {
+    for life in lives {
+        let within = life[0].until_within.expect("came under the budget");
+        assert!(within <= 1_000, "under budget only after {within} requests");
+        let (wrong, hits) =
+            life[1..].iter().fold((0, 0), |sum, part| (sum.0 + part.wrong, sum.1 + part.hits));
+        assert!(wrong as f64 <= BUDGET * hits as f64, "{wrong} of {hits} hits were wrong");
+        let worst = life[1..].iter().map(Stretch::wrong_rate).fold(0.0, f64::max);
+        assert!(worst <= 1.6 * BUDGET, "a stretch with {worst} wrong");
     }
-    assert!(sum(|part| part.over_after) <= 0.15 * sum(|part| part.requests), "over budget too long");
-    assert!(sum(|part| part.far_over_after) <= 0.02 * sum(|part| part.requests), "far over budget too long");
-    assert!(sum(|part| part.audits) <= 0.08 * sum(|part| part.hits), "audits cost too much");
-    let best: f64 = later.iter().map(|part| part.oracle_hits).sum();
-    assert!(hits as f64 >= 0.3 * best, "{hits} hits kept of {best}: too timid to be of use");
+    let later: Vec<&Stretch> = lives.iter().flat_map(|life| &life[1..]).collect();
+    let share = |part: fn(&Stretch) -> f64, whole: fn(&Stretch) -> f64| {
+        later.iter().map(|stretch| part(stretch)).sum::<f64>()
+            / later.iter().map(|stretch| whole(stretch)).sum::<f64>()
+    };
+    let over = share(|stretch| stretch.over_after as f64, |stretch| stretch.requests as f64);
+    assert!(over <= 0.15, "over budget for {over} of the time");
+    let far_over = share(|stretch| stretch.far_over_after as f64, |stretch| stretch.requests as f64);
+    assert!(far_over <= 0.01, "over twice the budget for {far_over} of the time");
+    let audits = share(|stretch| stretch.audits as f64, |stretch| stretch.hits as f64);
+    assert!(audits <= 0.12, "{audits} of the hits were audited");
+    let kept = share(|stretch| stretch.hits as f64, |stretch| stretch.oracle_hits);
+    assert!(kept >= 0.3, "{kept} of the possible hits kept: too timid to be of use");
+    let _ =
+        writeln!(std::io::stderr(), "over {over:.4}, far {far_over:.4}, audits {audits:.4}, kept {kept:.4}");
 }
 
 #[test]
 fn ten_per_cent_wrong_comes_under_one_and_stays_there_while_the_mix_shifts() {
     assert!((truth(&[SUPPORT], 0.85).1 - 0.10).abs() < 0.002, "the traffic is what it claims");
-    is_held(&live(&mut World::new(from_085(), 0.0, 11), &life(), 40_000));
+    is_held(&[1, 2].map(|seed| live(from_085(), 0.0, seed, 40_000)));
 }
 
 #[test]
 fn the_same_with_audits_that_err_five_times_in_a_hundred() {
-    let settings = Settings { audit_error: 0.05, ..from_085() };
-    is_held(&live(&mut World::new(settings, 0.05, 11), &life(), 40_000));
+    let settings = || Settings { audit_error: 0.05, ..from_085() };
+    is_held(&[1, 2].map(|seed| live(settings(), 0.05, seed, 40_000)));
 }
 
 /// The numbers of docs/TRUST.md: `cargo test --release --test it budget::measure -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement of some minutes"]
 fn measure() {
-    for error in [0.0, 0.05] {
-        for seed in 0..10 {
-            let mut world = World::new(Settings { audit_error: error, ..from_085() }, error, 100 + seed);
-            let _ = writeln!(std::io::stderr(), "audit error {error}, seed {seed}");
-            live(&mut world, &life(), 200_000);
+    for requests in [40_000, 200_000] {
+        for error in [0.0, 0.05] {
+            let settings = || Settings { audit_error: error, ..from_085() };
+            is_held(&std::array::from_fn::<_, 20, _>(|seed| live(settings(), error, seed as u64, requests)));
         }
     }
 }
@@ -168,7 +178,7 @@ fn audits_never_exceed_their_share() {
         }
     }
     let counts = budget.report().counts;
-    assert!(counts.audits <= 50 + counts.hits / 20 && counts.audits > 500, "{counts:?}");
+    assert!(counts.audits <= 50 + counts.candidates / 50 && counts.audits > 400, "{counts:?}");
     assert!(counts.lost > 0 && counts.labels == 0, "{counts:?}");
 }
 

@@ -12,13 +12,14 @@ use super::wager::Purse;
 use serde::{Deserialize, Serialize};
 
 /// Claims a rung bets against, as multiples of the budget. `BUDGET` is the budget itself.
-pub const CLAIMS: [f64; 9] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
+pub const CLAIMS: [f64; 6] = [0.25, 0.5, 0.75, 1.0, 2.0, 5.0];
 pub const BUDGET: usize = 3;
 /// A purse keeps at most this multiple of what proves: the proof is gone after two or three surplus wrong labels.
 const SAVINGS: f64 = 6.0;
-/// Going down asks for a proof of this claim, three quarters of the budget, staying for one of the budget: a shift of the mix
-/// finds some room, and a threshold at the edge does not move to and fro.
-const MARGIN: usize = 2;
+/// Going down asks for a proof of this claim, half of the budget; staying, and leaving exact, for one of the budget. So the wrong share
+/// may double before the budget is broken, and a threshold at the edge does not move to and fro.
+const ROOMY: usize = 1;
+const STAY: usize = 2;
 /// A start threshold is given up when the budget's purse holds less than this.
 const REFUTED: f64 = 0.25;
 /// Weight that an estimate keeps per label: half of it after 1,386.
@@ -105,12 +106,12 @@ impl Ladder {
 
     /// How far from nothing (0) to a proof (1) the rung's evidence has come.
     pub fn progress(&self, terms: &Terms, rung: usize) -> f64 {
-        (self.rungs[rung].purses[MARGIN].total().ln() / terms.proof.ln()).clamp(0.0, 1.0)
+        (self.rungs[rung].purses[ROOMY].total().ln() / terms.proof.ln()).clamp(0.0, 1.0)
     }
 
     /// Whether evidence for this rung grows.
     pub fn promises(&self, rung: usize) -> bool {
-        self.rungs[rung].purses[MARGIN].total() > 1.0
+        self.rungs[rung].purses[ROOMY].total() > 1.0
     }
 
     /// Whether the evidence speaks clearly against the rung: three or four wrong labels before anything was gained.
@@ -118,12 +119,12 @@ impl Ladder {
         self.money(rung) < REFUTED
     }
 
-    /// The lowest rung that may be served. `held` is the rung served now, if that was proven: at or above it a proof is
-    /// enough, below it twice a proof is asked for.
+    /// The lowest rung that may be served. `held` is the rung served now, if it was proven: from it up a proof of the
+    /// budget is enough, below it one with room is asked for.
     pub fn lowest_proven(&self, terms: &Terms, held: Option<usize>) -> Option<usize> {
         let proven = |rung: usize| {
             let lowering = held.is_some_and(|held| rung < held);
-            let claim = if lowering { MARGIN } else { BUDGET };
+            let claim = if lowering { ROOMY } else { BUDGET };
             self.rungs[rung].purses[claim].total() >= terms.proof
         };
         let descend = |start: usize| (0..=start).rev().take_while(|rung| proven(*rung)).last();

@@ -74,6 +74,7 @@ pub struct Budget {
     threshold: AtomicU32,
     plan: ArcSwap<Plan>,
     rng: AtomicU64,
+    seen: AtomicU64,
     hits: AtomicU64,
     audits: AtomicU64,
     candidates: [AtomicU64; RUNGS],
@@ -118,6 +119,7 @@ impl Budget {
             threshold: AtomicU32::new(bits(serve)),
             plan: ArcSwap::from_pointee(plan),
             rng: AtomicU64::new(rng),
+            seen: AtomicU64::new(counts.candidates),
             hits: AtomicU64::new(counts.hits),
             audits: AtomicU64::new(counts.audits),
             candidates: candidates.map(AtomicU64::new),
@@ -156,8 +158,8 @@ impl Budget {
         let plan = self.plan.load();
         let Some(share) = plan.share(score, Side::Hit) else { return Draw::Skip };
         self.count(score);
-        let hits = self.hits.fetch_add(1, Relaxed) + 1;
-        if self.allowance(hits) < (self.audits.load(Relaxed) + 1) as f64 || !self.drawn(share) {
+        self.hits.fetch_add(1, Relaxed);
+        if self.allowance() < (self.audits.load(Relaxed) + 1) as f64 || !self.drawn(share) {
             return Draw::Skip;
         }
         self.audits.fetch_add(1, Relaxed);
@@ -243,7 +245,7 @@ impl Budget {
 
     fn counts(&self, books: &Books) -> Counts {
         let (hits, audits) = (self.hits.load(Relaxed), self.audits.load(Relaxed));
-        Counts { hits, audits, lost: books.docket.lost, ..books.counts }
+        Counts { candidates: self.seen.load(Relaxed), hits, audits, lost: books.docket.lost, ..books.counts }
     }
 
     /// SplitMix64 (Steele, Lea & Flood 2014): one atomic addition and a few shifts.
@@ -256,12 +258,13 @@ impl Budget {
         ((x >> 40) as f32) < share * (1u32 << 24) as f32
     }
 
-    fn allowance(&self, hits: u64) -> f64 {
+    fn allowance(&self) -> f64 {
         let AuditShares { most, burst, .. } = self.terms.settings.audits;
-        f64::from(burst) + f64::from(most) * hits as f64
+        f64::from(burst) + f64::from(most) * self.seen.load(Relaxed) as f64
     }
 
     fn count(&self, score: f32) {
+        self.seen.fetch_add(1, Relaxed);
         if let Some(rung) = self.terms.rung_of(score) {
             self.candidates[rung].fetch_add(1, Relaxed);
         }
@@ -299,8 +302,7 @@ impl Budget {
         books.counts.raised += u64::from(raised);
         books.counts.lowered += u64::from(bits(serve) < before);
         let spent = self.audits.load(Relaxed) as f64;
-        let spare = (self.allowance(self.hits.load(Relaxed)) - spent)
-            / f64::from(self.terms.settings.audits.burst.max(1));
+        let spare = (self.allowance() - spent) / f64::from(self.terms.settings.audits.burst.max(1));
         let plan = Plan::of(
             &self.terms,
             &books.ladder,

@@ -20,7 +20,7 @@ pub enum Standing {
 pub struct Report {
     pub serve: Fallback,
     pub standing: Standing,
-    /// Upper confidence bound of the served threshold: the smallest disproven claim, from a fixed list (1/4 to 10 times the budget).
+    /// Upper confidence bound of the served threshold: the smallest disproven claim, from a fixed list (1/4 to 5 times the budget).
     /// `None`: not even the largest is disproven, or nothing is served.
     pub bound: Option<f64>,
     /// Best guess, corrected for audits that err; no bound. Looks back about 1,400 labels.

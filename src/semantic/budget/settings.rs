@@ -25,14 +25,15 @@ pub enum Serving {
     Observe,
 }
 
-/// How many hits may be audited. Shares of semantic hits, 0 to 1.
+/// How many hits may be audited. Shares of semantic hits unless said otherwise, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AuditShares {
     /// When the proof is comfortable and nothing better is in sight. Default 0.02.
     pub steady: f32,
     /// While a lower threshold may be proven, or the proof of the present one wears thin. Default 0.20.
     pub learning: f32,
-    /// Of all hits ever, beyond `burst`: never exceeded. Default 0.05.
+    /// Of all candidates ever (hits and would-be hits), beyond `burst`: never exceeded. A share of candidates, not of hits, so
+    /// that a route with a high threshold and few hits can afford to find its way down. Default 0.02.
     pub most: f32,
     /// Audits that may be spent ahead of `most`. Default 2,000.
     pub burst: u32,
@@ -68,7 +69,7 @@ impl Settings {
             highest: 0.99,
             start: Start::Exact,
             serving: Serving::Live,
-            audits: AuditShares { steady: 0.02, learning: 0.20, most: 0.05, burst: 2_000 },
+            audits: AuditShares { steady: 0.02, learning: 0.20, most: 0.02, burst: 2_000 },
             shadows: 1.0,
             audit_error: 0.0,
             basis: String::new(),

@@ -45,6 +45,8 @@ pub struct Asks {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
+    /// Requests with a neighbour at or above the lowest threshold, hits and misses.
+    pub candidates: u64,
     /// Semantic hits served by this budget's threshold.
     pub hits: u64,
     /// Hits drawn for audit: each is one upstream call.
