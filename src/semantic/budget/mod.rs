@@ -159,7 +159,7 @@ impl Budget {
         let Some(share) = plan.share(score, Side::Hit) else { return Draw::Skip };
         self.count(score);
         self.hits.fetch_add(1, Relaxed);
-        if self.allowance() < (self.audits.load(Relaxed) + 1) as f64 || !self.drawn(share) {
+        if !self.can_afford() || !self.drawn(share) {
             return Draw::Skip;
         }
         self.audits.fetch_add(1, Relaxed);
@@ -174,7 +174,9 @@ impl Budget {
         }
         let Some(share) = plan.share(score, Side::Miss) else { return Draw::Skip };
         self.count(score);
-        if !self.drawn(share) {
+        // Where hits are served, misses are compared only while hits could be audited too: a stretch of labels from below the
+        // threshold alone would speak about other candidates than those that a lower threshold would serve.
+        if (plan.audits_hits() && !self.can_afford()) || !self.drawn(share) {
             return Draw::Skip;
         }
         self.books.lock().counts.shadows += 1;
@@ -256,6 +258,10 @@ impl Budget {
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^= x >> 31;
         ((x >> 40) as f32) < share * (1u32 << 24) as f32
+    }
+
+    fn can_afford(&self) -> bool {
+        (self.audits.load(Relaxed) + 1) as f64 <= self.allowance()
     }
 
     fn allowance(&self) -> f64 {

@@ -78,10 +78,12 @@ impl Plan {
 
     /// The least probability with which any candidate is drawn now.
     pub fn least(&self) -> f32 {
-        match (self.serving, self.serve) {
-            (Serving::Live, Fallback::From(_)) => self.hits.min(self.shadows),
-            _ => self.shadows,
-        }
+        if self.audits_hits() { self.hits.min(self.shadows) } else { self.shadows }
+    }
+
+    /// Whether anything is served, and so audited at the price of a call.
+    pub fn audits_hits(&self) -> bool {
+        matches!((self.serving, self.serve), (Serving::Live, Fallback::From(_)))
     }
 }
 
