@@ -19,7 +19,6 @@ const SAVINGS: f64 = 6.0;
 /// Going down asks for a proof of this claim, half of the budget; staying, and leaving exact, for one of the budget. So the wrong share
 /// may double before the budget is broken, and a threshold at the edge does not move to and fro.
 const ROOMY: usize = 1;
-const STAY: usize = 2;
 /// A start threshold is given up when the budget's purse holds less than this.
 const REFUTED: f64 = 0.25;
 /// Weight that an estimate keeps per label: half of it after 1,386.
