@@ -24,8 +24,10 @@
 //! | `flat`, `hnsw` | search row by row, and in a graph |
 //! | `choose` | the decision: which neighbour, if any, serves |
 //! | `verify` | whether one answer serves both questions |
+//! | `budget` | holds a wrong-hit budget: which hits are audited, and the threshold that follows |
 
 pub mod choose;
+pub mod budget;
 pub mod cover;
 pub mod embedder;
 pub mod engine;

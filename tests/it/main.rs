@@ -9,6 +9,7 @@
 )]
 
 mod batches;
+mod budget;
 mod canon;
 mod config;
 mod eval;
