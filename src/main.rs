@@ -5,11 +5,6 @@ use reprise::cli::Cli;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// A proxy allocates small things on one thread and frees them on another all day; the system's
-/// allocator on Linux spends a tenth of a request on that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // An error means that one is installed already, which serves as well.

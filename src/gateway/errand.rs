@@ -71,7 +71,7 @@ impl Errand {
         let lost = || Fault::new(Kind::Internal, "the request was lost inside the proxy");
         let (deployment, mut reply) = head.await.unwrap_or_else(|_| Err(lost()))?;
         if let ReplyBody::Flow(flow) = reply.body {
-            reply.body = ReplyBody::Flow(Box::pin(Delivery { flow, waiting }));
+            reply.body = ReplyBody::Flow(Box::pin(Delivery { flow, waiting, handed_over: false }));
         }
         Ok((deployment, reply))
     }
@@ -122,6 +122,8 @@ impl Errand {
 struct Delivery {
     flow: Chunks,
     waiting: Waiting,
+    /// A chunk was handed over: it shall go out before the errand goes on with what can wait.
+    handed_over: bool,
 }
 
 impl Stream for Delivery {
@@ -130,10 +132,17 @@ impl Stream for Delivery {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         // First what is there already: the errand may wait for room in the lane.
         if let ready @ Poll::Ready(Some(_)) = self.flow.as_mut().poll_next(cx) {
+            self.handed_over = true;
             return ready;
         }
+        if std::mem::take(&mut self.handed_over) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         self.waiting.0.poll(cx);
-        self.flow.as_mut().poll_next(cx)
+        let next = self.flow.as_mut().poll_next(cx);
+        self.handed_over = matches!(next, Poll::Ready(Some(_)));
+        next
     }
 }
 
@@ -182,11 +191,21 @@ impl Reading {
                 Some(Err(fault)) => return self.broke(to_client, fault),
             };
             received += chunk.len();
-            self.record(&chunk, length == Some(received)).await;
+            // The client has it first, unless it would see the end before the answer is kept.
+            let last = length == Some(received) || self.ends(&chunk);
+            if last {
+                self.record(&chunk, true).await;
+            }
             if let Some(sender) = &to_client
-                && sender.send(chunk).await.is_err()
+                && sender.send(chunk.clone()).await.is_err()
             {
                 to_client = None;
+            }
+            if !last {
+                if to_client.is_some() {
+                    tokio::task::yield_now().await;
+                }
+                self.record(&chunk, false).await;
             }
             if to_client.is_none() {
                 if !self.goes_on() {
@@ -210,10 +229,16 @@ impl Reading {
         recording || self.leader.as_ref().is_some_and(Leader::followed)
     }
 
+    /// Whether this chunk may end the answer. Where that cannot be told before it is read (a coded
+    /// stream), it may.
+    fn ends(&self, chunk: &Bytes) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.may_end_with(chunk))
+    }
+
     async fn record(&mut self, chunk: &Bytes, last: bool) {
         let Some(recorder) = &mut self.recorder else { return };
         let plain = recorder.feed(chunk);
-        let over = last || recorder.at_end();
+        let over = recorder.at_end() || (last && !recorder.is_stream());
         if let Some(leader) = &self.leader {
             leader.push(plain);
         }

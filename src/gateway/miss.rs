@@ -8,6 +8,8 @@ use crate::cache::flight::{Leader, Seat};
 use crate::cache::{Looked, Missed, Verdict};
 use crate::semantic::embedder::Vector;
 use crate::tape::live::{Follower, Head, LiveEnd};
+use crate::upstream::{Outgoing, OutgoingBody};
+use http::Method;
 use std::sync::Arc;
 
 /// Seats taken at most before a request goes alone: a flight that is abandoned again and again must
@@ -75,8 +77,13 @@ impl Gateway {
         leader: Option<Leader>,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
-        let (outgoing, terms) = (visit.outgoing(), visit.terms());
-        let sketch = self.sketch(&visit);
+        let (terms, sketch) = (visit.terms(), self.sketch(&visit));
+        let outgoing = Outgoing {
+            method: Method::POST,
+            target: visit.target,
+            headers: visit.headers,
+            body: OutgoingBody::Whole(visit.body),
+        };
         let keep = Keep { canon: visit.canon, terms, vector, sketch };
         let errand = Errand {
             settings: visit.settings,

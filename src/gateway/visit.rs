@@ -85,15 +85,6 @@ impl Visit {
         let (target, body) = (self.target.clone(), self.body.clone());
         Sketch { scope: self.scope, dialect: self.dialect, target, headers, body }
     }
-
-    pub fn outgoing(&self) -> Outgoing {
-        Outgoing {
-            method: Method::POST,
-            target: self.target.clone(),
-            headers: self.headers.clone(),
-            body: OutgoingBody::Whole(self.body.clone()),
-        }
-    }
 }
 
 /// A request that its outline may be drawn from.

@@ -3,7 +3,7 @@
 use super::decode::{DecodeError, Decoder};
 use super::reel::Tape;
 use crate::wire::Dialect;
-use crate::wire::answer::{self, Outline, StreamReader};
+use crate::wire::answer::{self, DONE, Outline, StreamReader};
 use crate::wire::sse;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -118,6 +118,22 @@ impl Recorder {
     /// Whether the recording can still become whole.
     pub fn is_lost(&self) -> bool {
         self.lost.is_some()
+    }
+
+    pub fn is_stream(&self) -> bool {
+        matches!(self.reel, Reel::Stream(_))
+    }
+
+    /// Whether an answer may end in this chunk, which has not been fed yet: the word that ends a stream
+    /// may be in it or begin in what came before; what is coded or a body of unknown length always may.
+    pub fn may_end_with(&self, chunk: &[u8]) -> bool {
+        match (&self.reel, &self.decoder) {
+            (Reel::Stream(stream), Some(Decoder::Identity)) => {
+                stream.split.is_unfinished() || memchr::memmem::find(chunk, DONE).is_some()
+            }
+            (Reel::Stream(_), _) => true,
+            (Reel::Body(_), _) => false,
+        }
     }
 
     /// Whether a stream has come to its dialect's own end. A body only ends with its transport.
