@@ -50,7 +50,7 @@ type Peeked = AHashMap<ExactKey, Arc<Entry>>;
 
 impl Cache {
     /// What `lookup` would do. Costs one embedding and two walks over all entries on a blocking thread
-    /// (some 20 ms each for 100,000): for the admin side. It waits for the embedder with more patience
+    /// (linear in the entries): for the admin side. It waits for the embedder with more patience
     /// than `lookup` has, so `EmbedderShed` means that the model failed.
     pub async fn explain(self: &Arc<Self>, lookup: Lookup<'_>, outline: &Outline) -> Explanation {
         let canon = lookup.canon;

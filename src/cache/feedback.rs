@@ -87,7 +87,7 @@ pub enum Report {
 }
 
 impl Cache {
-    /// Takes a report. Finding the entry walks all of them on a blocking thread (20 ms for 100,000);
+    /// Takes a report. Finding the entry walks all of them on a blocking thread;
     /// tightening takes two embeddings. What cannot be compared by meaning (no model, a question that
     /// it does not cover, the entry's own words) cannot be tightened either: then the entry is dropped.
     pub async fn report(self: &Arc<Self>, id: EntryId, report: Report) -> Reported {
