@@ -61,8 +61,8 @@ impl Store {
         self.cache.contains_key(key)
     }
 
-    /// The entries of `keys` that are there, without counting as a use. Walks all entries, at some
-    /// 0.2 µs each: for the admin side, off the async threads.
+    /// The entries of `keys` that are there, without counting as a use. Walks all entries:
+    /// for the admin side, off the async threads.
     pub fn peek(&self, keys: &[ExactKey]) -> AHashMap<ExactKey, Arc<Entry>> {
         let mut wanted = keys.iter().filter(|key| self.has(key)).count();
         let mut found = AHashMap::with_capacity(wanted);

@@ -118,6 +118,10 @@ fn broken_rule(near: &Near, compared: &Compared, strictness: Strictness) -> Opti
     if a.slots != b.slots && (strict || !a.slots.is_empty() && !b.slots.is_empty()) {
         return Some(Rule::Numbers);
     }
+    // The same values in another order are nearly always other roles; where they are not, doubt is a miss.
+    if strict && a.values != b.values {
+        return Some(Rule::Numbers);
+    }
     if !a.quoted.is_empty() && !b.quoted.is_empty() && a.quoted != b.quoted {
         return Some(Rule::Quoted);
     }

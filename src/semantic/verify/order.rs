@@ -114,6 +114,7 @@ mod tests {
             ("서울에서 부산 가는 택배 기간이 궁금합니다", "부산에서 서울 가는 택배 기간이 궁금합니다"),
             ("플러스에서 베이직 요금제로 바꾸고 싶어요", "베이직에서 플러스 요금제로 바꾸고 싶어요"),
             ("move me from Plus to Basic please", "move me from Basic to Plus please"),
+            ("ship 3 of item 5", "ship 5 of item 3"),
         ] {
             assert!(refused(asked, stored), "{asked} / {stored}");
         }

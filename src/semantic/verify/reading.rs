@@ -57,7 +57,10 @@ impl Word {
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     pub words: Vec<Word>,
+    /// Sorted.
     pub slots: Vec<Slot>,
+    /// The values as they come: "from 3 to 5" is not "from 5 to 3".
+    pub values: Vec<Slot>,
     pub polarity: Polarity,
     pub kinds: Kinds,
     /// Hashes of quoted words, sorted.
@@ -106,7 +109,7 @@ impl Reading {
         size_of::<Reading>()
             + words
             + self.words.capacity() * size_of::<Word>()
-            + self.slots.capacity() * size_of::<Slot>()
+            + (self.slots.capacity() + self.values.capacity()) * size_of::<Slot>()
             + self.quoted.capacity() * 8
             + (self.all.capacity() + self.grams.capacity()) * 4
             + self.joined.len()
@@ -130,6 +133,7 @@ impl Reading {
             }
             at += read.used.max(1);
         }
+        self.values.clone_from(&self.slots);
         self.slots.sort_unstable();
         taken
     }
