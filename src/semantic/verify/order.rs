@@ -109,12 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn a_direction_turned_round_is_another_question() {
+    fn roles_and_codes_that_differ_make_another_question() {
         for (asked, stored) in [
             ("서울에서 부산 가는 택배 기간이 궁금합니다", "부산에서 서울 가는 택배 기간이 궁금합니다"),
             ("플러스에서 베이직 요금제로 바꾸고 싶어요", "베이직에서 플러스 요금제로 바꾸고 싶어요"),
             ("move me from Plus to Basic please", "move me from Basic to Plus please"),
             ("ship 3 of item 5", "ship 5 of item 3"),
+            ("what about case 4711-new-30 of my order", "what about case 4711-known-30 of my order"),
         ] {
             assert!(refused(asked, stored), "{asked} / {stored}");
         }

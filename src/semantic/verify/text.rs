@@ -175,6 +175,12 @@ fn number_at(chars: &[char], at: usize) -> (usize, Option<Class>) {
     let letters = run(chars, end, |c| c.is_ascii_alphabetic());
     let tail: String = chars[end..letters].iter().collect::<String>().to_lowercase();
     let mixed = run(chars, letters, |c| c.is_ascii_alphanumeric());
+    // `4711-new-30` is one code; `24-hour` is a number and a word.
+    let joined = &chars[end..run(chars, end, is_id)];
+    let has = |what: fn(&char) -> bool| joined.iter().any(what);
+    if joined.first() == Some(&'-') && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic) {
+        return (end + joined.len(), Some(Class::Id));
+    }
     if tail.is_empty() || (mixed == letters && UNIT_TAILS.contains(&tail.as_str())) {
         return (end, Some(Class::Number));
     }
