@@ -82,9 +82,4 @@ impl Cache {
     pub fn size(&self) -> (u64, u64) {
         self.store.size()
     }
-
-    pub fn clear(&self) {
-        self.store.clear();
-        self.outlines.clear();
-    }
 }

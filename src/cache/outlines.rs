@@ -44,10 +44,6 @@ impl Outlines {
         self.held.insert(partition, Arc::new(outline));
     }
 
-    pub(super) fn clear(&self) {
-        self.held.invalidate_all();
-    }
-
     /// Of the partitions of the same scope that `lives` admits to, the one nearest to `asked`; of
     /// several, the one that differs in the model rather than in what it is told. Linear in all outlines.
     pub(super) fn nearest(

@@ -87,11 +87,6 @@ impl Store {
         self.cache.invalidate(key);
     }
 
-    pub fn clear(&self) {
-        self.cache.invalidate_all();
-        self.cache.run_pending_tasks();
-    }
-
     pub fn size(&self) -> (u64, u64) {
         self.cache.run_pending_tasks();
         (self.cache.entry_count(), self.cache.weighted_size())

@@ -76,8 +76,9 @@ impl Gateway {
     fn play_embeddings(&self, visit: &EmbeddingVisit, entries: &[Arc<Entry>]) -> (Verdict, Reply) {
         let stored: Vec<&Embedded> = entries.iter().filter_map(|entry| embedded(entry)).collect();
         entries.iter().for_each(|entry| self.count_saved(entry.usage()));
-        let parts = coding_parts(&stored, &visit.headers);
-        let (mut headers, parts) = parts;
+        let mut headers = HeaderMap::with_capacity(10);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let parts = coding::accepted(&visit.headers, vec![merged(&stored)], &mut headers);
         let verdict = match entries.first() {
             Some(entry) => Verdict::Hit { entry: entry.clone(), tier: Tier::L1, score: None },
             None => Verdict::Miss(Missed::Unknown),
@@ -121,20 +122,14 @@ impl Gateway {
             // Whole, in the client's own bytes.
             Ok(None) | Err(_) => (whole(&visit), (0..known.len()).collect(), vec![None; known.len()]),
         };
-        let sent = visit.settings.upstream.send(outgoing).await;
-        let incoming = match sent {
-            Ok(incoming) => incoming,
-            Err(fault) => {
-                self.metrics.upstream_failed(fault.kind.code());
-                if let Some(leader) = leader {
-                    leader.fail(&fault);
-                }
-                return Err(fault);
-            }
+        let fetched = async {
+            let sent = visit.settings.upstream.send(outgoing).await;
+            let incoming = sent.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
+            let deployment = incoming.deployment.clone();
+            Ok((deployment, self.take_apart(&visit, incoming, &missing, &known).await?))
         };
-        let deployment = incoming.deployment.clone();
-        let mut reply = match self.take_apart(&visit, incoming, &missing, &known).await {
-            Ok(reply) => reply,
+        let (deployment, mut reply) = match fetched.await {
+            Ok(fetched) => fetched,
             Err(fault) => {
                 if let Some(leader) = leader {
                     leader.fail(&fault);
@@ -231,13 +226,6 @@ fn merged(stored: &[&Embedded]) -> Bytes {
     let items: Vec<&embeddings::Item> = stored.iter().map(|one| &one.item).collect();
     let frame = stored.first().map(|one| one.frame.clone()).unwrap_or_default();
     embeddings::merge(&items, &frame, usage)
-}
-
-fn coding_parts(stored: &[&Embedded], asked: &HeaderMap) -> (HeaderMap, Vec<Bytes>) {
-    let mut headers = HeaderMap::with_capacity(10);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let parts = coding::accepted(asked, vec![merged(stored)], &mut headers);
-    (headers, parts)
 }
 
 fn whole(visit: &EmbeddingVisit) -> Outgoing {

@@ -53,11 +53,6 @@ impl Sender {
     pub fn break_off(self, fault: Fault) {
         let _ = self.lane.send((Err(fault), None));
     }
-
-    /// Completes when the client has left.
-    pub async fn left(&self) {
-        self.lane.closed().await;
-    }
 }
 
 impl Stream for Receiver {

@@ -59,17 +59,8 @@ impl Gateway {
         self.ask(visit, Verdict::Miss(why), vector, None).await
     }
 
-    /// Asks upstream without a seat, and keeps the answer all the same.
-    pub(super) async fn ask_alone(
-        self: &Arc<Self>,
-        visit: Visit,
-        verdict: Verdict,
-        vector: Option<Vector>,
-    ) -> Result<(Verdict, Reply), Fault> {
-        self.ask(visit, verdict, vector, None).await
-    }
-
-    async fn ask(
+    /// Asks upstream, with a seat in a flight or without, and keeps the answer.
+    pub(super) async fn ask(
         self: &Arc<Self>,
         visit: Visit,
         verdict: Verdict,

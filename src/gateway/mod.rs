@@ -152,7 +152,7 @@ impl Gateway {
     /// A chat completion or a text completion.
     async fn chat(self: &Arc<Self>, visit: Visit) -> Result<(Verdict, Reply), Fault> {
         if visit.wishes.no_cache {
-            return self.ask_alone(visit, Verdict::Bypass(Bypass::ClientNoCache), None).await;
+            return self.ask(visit, Verdict::Bypass(Bypass::ClientNoCache), None, None).await;
         }
         match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) if self.may_hit(&visit) => Ok(self.play(&visit, found)),

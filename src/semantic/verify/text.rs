@@ -192,7 +192,7 @@ const UNIT_TAILS: &[&str] = &[
     "am", "pm", "st", "nd", "rd", "th", "kg", "g", "mg", "km", "m", "cm", "mm", "ml", "l", "lb", "lbs", "oz",
     "gb", "mb", "tb", "kb", "ms", "s", "sec", "min", "mins", "h", "hr", "hrs", "k", "usd", "eur", "krw",
     "gbp", "won", "inr", "ft", "mph", "kmh", "w", "kw", "v", "hz", "ghz", "mhz", "days", "day", "years",
-    "year", "yr", "yrs", "weeks", "months", "x", "s", "c", "f", "kcal",
+    "year", "yr", "yrs", "weeks", "months", "x", "c", "f", "kcal",
 ];
 
 /// A word; an id if digits, underscores or code signs are part of it. A trailing run of digits behind at least
