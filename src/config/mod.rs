@@ -279,7 +279,7 @@ impl Default for Semantic {
             threads: (cores / 2).max(1),
             queue: 256,
             patience: Duration::from_millis(50),
-            hnsw_from: 4_096,
+            hnsw_from: 8_192,
         }
     }
 }
