@@ -31,7 +31,7 @@ impl Gateway {
     /// Asks upstream, once for all identical requests in flight.
     pub(super) async fn miss(
         self: &Arc<Self>,
-        visit: Visit,
+        visit: Box<Visit>,
         why: Missed,
         vector: Option<Vector>,
     ) -> Result<(Verdict, Reply), Fault> {
@@ -62,28 +62,17 @@ impl Gateway {
     /// Asks upstream, with a seat in a flight or without, and keeps the answer.
     pub(super) async fn ask(
         self: &Arc<Self>,
-        visit: Visit,
+        visit: Box<Visit>,
         verdict: Verdict,
         vector: Option<Vector>,
         leader: Option<Leader>,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
         let (terms, sketch) = (visit.terms(), self.sketch(&visit));
-        let outgoing = Outgoing {
-            method: Method::POST,
-            target: visit.target,
-            headers: visit.headers,
-            body: OutgoingBody::Whole(visit.body),
-        };
-        let keep = Keep { canon: visit.canon, terms, vector, sketch };
-        let errand = Errand {
-            settings: visit.settings,
-            dialect: visit.dialect,
-            caller: visit.caller,
-            outgoing,
-            keep,
-            leader,
-        };
+        let Visit { settings, dialect, target, headers, body, caller, canon, .. } = *visit;
+        let outgoing = Outgoing { method: Method::POST, target, headers, body: OutgoingBody::Whole(body) };
+        let keep = Keep { canon, terms, vector, sketch };
+        let errand = Errand { settings, dialect, caller, outgoing, keep, leader };
         let (deployment, mut reply) = errand.send(self).await?;
         if show {
             report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());

@@ -131,7 +131,7 @@ impl Gateway {
         let began = tokio::time::Instant::now();
         let settings = self.settings.load_full();
         let answered = match self.visit(settings, dialect, target, headers, body)? {
-            Considered::Chat(visit) => self.chat(*visit).await,
+            Considered::Chat(visit) => self.chat(visit).await,
             Considered::Embedding(visit) => self.embedding(*visit).await,
             Considered::Bypass { outgoing, why, show } => self.stand_aside(outgoing, why, show).await,
         };
@@ -150,7 +150,7 @@ impl Gateway {
     }
 
     /// A chat completion or a text completion.
-    async fn chat(self: &Arc<Self>, visit: Visit) -> Result<(Verdict, Reply), Fault> {
+    async fn chat(self: &Arc<Self>, visit: Box<Visit>) -> Result<(Verdict, Reply), Fault> {
         if visit.wishes.no_cache {
             return self.ask(visit, Verdict::Bypass(Bypass::ClientNoCache), None, None).await;
         }

@@ -187,13 +187,15 @@ impl Gateway {
                 Ok(Considered::Embedding(Box::new(visit)))
             }
             request => {
-                let mut canon = canon(&request, &body, &around, &policy.semantic.fuzzy);
-                drop(shaping);
-                if mode != CacheMode::Semantic {
-                    canon.question = Err(Bypass::ExactOnly);
+                let fuzzy = if mode != CacheMode::Semantic {
+                    Err(Bypass::ExactOnly)
                 } else if policy.semantic.mode == SemanticMode::Off {
-                    canon.question = Err(Bypass::SemanticOff);
-                }
+                    Err(Bypass::SemanticOff)
+                } else {
+                    Ok(&policy.semantic.fuzzy)
+                };
+                let canon = canon(&request, &body, &around, fuzzy);
+                drop(shaping);
                 let (model, form) = (request.model().into(), request.form());
                 Ok(Considered::Chat(Box::new(Visit {
                     settings,
