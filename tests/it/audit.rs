@@ -1,6 +1,7 @@
 //! Scenes of the wrong-answer budget at work: audits behind the hits, and what follows from them.
 
 mod judged;
+mod likeness;
 mod kept;
 
 use crate::world::upstream::{Say, Upstream, body, completion};

@@ -7,14 +7,14 @@ use super::watch::{Count, Watch};
 use crate::config::AuditBy;
 use crate::semantic::Semantic;
 use crate::semantic::budget::Verdict;
-use crate::semantic::verify::{Reading, clash};
+use crate::semantic::verify::{Reading, Rule, clash, yes_against_no};
 use crate::tape::Tape;
 use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 
 /// The cosine of two answers from which they come to the same, if nothing clashes. See `docs/TRUST.md` for how it
 /// was found.
-const SAME: f32 = 0.80;
+pub const SAME: f32 = 0.80;
 /// Characters of one piece that is embedded: a few sentences, within every model's window.
 const PIECE: usize = 400;
 /// Pieces of an answer at most. A longer one is not compared by meaning.
@@ -76,15 +76,36 @@ impl Pair {
     }
 }
 
-/// The values first, then the embeddings, which are idle work: nobody waits.
+/// How alike two answers are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Likeness {
+    /// They differ by a rule, whatever their embeddings say.
+    Clash(Rule),
+    /// The cosine of their embeddings.
+    Near(f32),
+}
+
 async fn by_meaning(semantic: &Semantic, stored: &str, fresh: &str) -> Result<Verdict, Outcome> {
+    Ok(match likeness(semantic, stored, fresh).await? {
+        Likeness::Near(cosine) if cosine >= SAME => Verdict::Agrees,
+        Likeness::Near(_) | Likeness::Clash(_) => Verdict::Differs,
+    })
+}
+
+/// The values first, then the embeddings, which are idle work: nobody waits.
+///
+/// # Errors
+/// `Incomparable`: a language that the model does not cover, an answer too long for it, or no embedding in time.
+pub async fn likeness(semantic: &Semantic, stored: &str, fresh: &str) -> Result<Likeness, Outcome> {
     let (stored, fresh) = (unnumbered(stored), unnumbered(fresh));
-    if clash(&Reading::of(&stored), &Reading::of(&fresh)).is_some() {
-        return Ok(Verdict::Differs);
+    if yes_against_no(&stored, &fresh) {
+        return Ok(Likeness::Clash(Rule::Negation));
+    }
+    if let Some(rule) = clash(&Reading::of(&stored), &Reading::of(&fresh)) {
+        return Ok(Likeness::Clash(rule));
     }
     let (stored, fresh) = (embedded(semantic, &stored).await?, embedded(semantic, &fresh).await?);
-    let cosine: f32 = stored.iter().zip(&fresh).map(|(a, b)| a * b).sum();
-    Ok(if cosine >= SAME { Verdict::Agrees } else { Verdict::Differs })
+    Ok(Likeness::Near(stored.iter().zip(&fresh).map(|(a, b)| a * b).sum()))
 }
 
 /// The numbers of a list's items are no values.

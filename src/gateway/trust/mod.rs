@@ -27,8 +27,8 @@
 //!
 //! **Only eventual.** Evidence is written every ten seconds and at a drain; a crash loses what came since.
 
-pub(super) mod audit;
-mod compare;
+pub mod audit;
+pub mod compare;
 mod desk;
 mod judge;
 pub mod report;

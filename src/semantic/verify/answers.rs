@@ -9,6 +9,19 @@ use super::reading::Reading;
 /// clause denies and some word has an opposite whatever it says.
 const STATEMENT: usize = 12;
 
+/// How an answer begins that says yes, and one that says no.
+const YES: &[&str] = &["yes", "yeah", "yep", "sure", "네", "예"];
+const NO: &[&str] = &["no", "nope", "아니요", "아니오", "아뇨"];
+
+/// Whether one text begins with a yes and the other with a no.
+pub fn yes_against_no(stored: &str, fresh: &str) -> bool {
+    let begins = |text: &str, words: &[&str]| {
+        let first = text.split(|c: char| !c.is_alphabetic()).find(|word| !word.is_empty());
+        first.is_some_and(|first| words.contains(&first.to_lowercase().as_str()))
+    };
+    (begins(stored, YES) && begins(fresh, NO)) || (begins(stored, NO) && begins(fresh, YES))
+}
+
 /// The rule by which two answers differ, whatever their embeddings say: another script, other values, other quoted
 /// words; and, of two short ones, a denial or an opposite. Pure; some ten microseconds for a sentence.
 pub fn clash(stored: &Reading, fresh: &Reading) -> Option<Rule> {
@@ -33,6 +46,13 @@ pub fn clash(stored: &Reading, fresh: &Reading) -> Option<Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn yes_and_no_are_two_answers() {
+        assert!(yes_against_no("Yes, we ship to Canada.", "No, we do not ship to Canada."));
+        assert!(yes_against_no("아니요, 안 됩니다.", "네, 됩니다."));
+        assert!(!yes_against_no("Yes.", "Sure!") && !yes_against_no("Nothing yet.", "Yes."));
+    }
 
     /// Two words of a script with letters of several bytes once differed inside a letter, and a slice there panicked.
     #[test]

@@ -38,7 +38,7 @@ mod score;
 mod slots;
 mod text;
 
-pub use answers::clash;
+pub use answers::{clash, yes_against_no};
 pub use features::{COUNT, NAMES};
 pub use judge::{Judgement, Near, Rule, judge, measure};
 pub use reading::Reading;
