@@ -7,6 +7,7 @@ use reprise::config::{AuditBy, Config};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 fn at(state: &Path) -> impl FnOnce(&mut Config) {
@@ -49,6 +50,25 @@ async fn evidence_survives_a_restart() {
     }
     assert!(wrong <= 4, "it goes on from where it was");
     world.server.drain().await;
+}
+
+#[tokio::test]
+async fn evidence_is_written_behind_the_requests() {
+    let folder = TempDir::new().unwrap();
+    let state = folder.path().join("budget.json");
+    let world = one_wrong_hit(&Upstream::start().await, &state).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+    let written = async {
+        while !state.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), written).await.expect("it is written without a drain");
+    let whole: Value = serde_json::from_str(&fs::read_to_string(&state).unwrap()).unwrap();
+    assert_eq!(whole["routes"][0]["budget"]["counts"]["wrong"], 1);
+    drop(world);
 }
 
 #[tokio::test]
