@@ -35,6 +35,10 @@ pub fn summary(config: &Config) -> String {
         lines
             .push(("upstream", "none: the stand-in would answer; set [[upstream]] or --upstream".to_owned()));
     }
+    if let Some(redis) = &config.redis {
+        let secret = if redis.secret.is_some() { "its secret from here" } else { "its secret in Redis" };
+        lines.push(("redis", format!("{}, keys under {}, {secret}", redis.server.shown(), redis.prefix)));
+    }
     lines.push(("memory", ByteSize::b(cache.memory).display().iec().to_string()));
     if config.wants_semantic() {
         let threads = if semantic.threads == 1 { "thread" } else { "threads" };

@@ -13,6 +13,7 @@
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
+//! | `redis` | `[redis]`: its settings and their reader |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -26,6 +27,7 @@ pub mod policy;
 pub mod problem;
 pub mod read;
 mod reader;
+pub mod redis;
 pub mod source;
 mod unserved;
 mod upstreams;
@@ -34,6 +36,7 @@ pub mod watch;
 
 pub use policy::{CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness};
 pub use problem::{Problem, Problems};
+pub use redis::{Redis, RedisServer};
 pub use source::{Flags, Source};
 
 use crate::base::secret::Secret;
@@ -53,6 +56,8 @@ pub struct Config {
     pub policy: Policy,
     /// In the file's order; the first that matches decides.
     pub routes: Vec<Route>,
+    /// `None`: nothing is shared.
+    pub redis: Option<Redis>,
     pub log: Log,
 }
 

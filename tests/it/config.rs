@@ -161,8 +161,20 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "1:1  upstream  has no `url`; write for instance url = \"https://api.openai.com\"",
         ),
         (
-            "[redis]\nurl = \"redis://h\"",
-            "1:2  redis  answers are not shared through Redis in this version; remove [redis]",
+            "[redis]\nurl = \"redis-cluster://h\"",
+            "2:7  redis.url  a Redis Cluster is not served in this version; expected redis://, rediss://, unix: or redis-sentinel://",
+        ),
+        (
+            "[redis]\nurl = \"redis://user:hunter2@h\"",
+            "2:7  redis.url  holds a credential; take it out and set `username` and `password`, as \"env:NAME\" or \"file:PATH\"",
+        ),
+        (
+            "[redis]\nprefix = \"a\"",
+            "1:2  redis  has no `url`; write for instance \"redis://127.0.0.1:6379\", or remove [redis]",
+        ),
+        (
+            "[redis]\nurl = \"redis-sentinel://h\"",
+            "2:7  redis.url  names no master; write for instance \"redis-sentinel://one:26379,two:26379/mymaster\"",
         ),
         (
             "[store]\npath = \"data\"",
