@@ -2,7 +2,7 @@
 
 use super::Cache;
 use super::entry::{Content, Embedded, Entry, Tag};
-use crate::base::digest::{ExactKey, Partition};
+use crate::base::digest::{ExactKey, Partition, Scope};
 use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
 use crate::tape::Tape;
@@ -13,6 +13,8 @@ use std::time::Duration;
 /// How one answer is to be kept.
 #[derive(Clone, Debug)]
 pub struct Terms {
+    pub scope: Scope,
+    pub namespace: Option<Box<str>>,
     pub model: Box<str>,
     pub tags: Vec<Tag>,
     /// Zero: not at all.
@@ -75,9 +77,20 @@ impl Cache {
             (Some(_), Some(semantic)) => semantic.index().bytes_for(&partition),
             _ => 0,
         };
-        let Terms { model, tags, ttl, keep_truncated: _ } = terms;
+        let Terms { scope, namespace, model, tags, ttl, keep_truncated: _ } = terms;
         let expires = stored.plus(ttl);
-        let entry = Arc::new(Entry { key, partition, model, question, tags, stored, expires, content });
+        let entry = Arc::new(Entry {
+            key,
+            partition,
+            scope,
+            namespace,
+            model,
+            question,
+            tags,
+            stored,
+            expires,
+            content,
+        });
         self.store.insert(entry.clone(), extra);
         entry
     }

@@ -16,6 +16,7 @@
 //! | file | has |
 //! |---|---|
 //! | `entry` | one recorded answer |
+//! | `codec` | entries as bytes, with checksum and encryption |
 //! | `verdict` | what was decided, as one word |
 //! | `store` | L1: bytes, expiry, eviction |
 //! | `lookup` | the cascade |
@@ -26,6 +27,7 @@
 //! | `flight` | identical requests in progress |
 
 pub mod admit;
+pub mod codec;
 pub mod entry;
 pub mod explain;
 pub mod feedback;
