@@ -1,5 +1,7 @@
 //! The whole, put together: built from a config, reloaded, drained.
 
+mod fleet;
+
 use crate::accounts::Accounts;
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
@@ -26,6 +28,8 @@ use tokio::sync::watch;
 pub enum StartError {
     #[error("cannot listen on {address}: {source}; stop what listens there, or set server.{key}")]
     Listen { address: SocketAddr, key: &'static str, source: io::Error },
+    #[error("cannot read redis.ca: {0}; check its path and who may read it")]
+    RedisCa(io::Error),
     #[error(transparent)]
     Upstream(#[from] Unusable),
 }
@@ -59,7 +63,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
     let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
-    let accounts = Accounts::new(rand::random(), clock.clone());
+    let scope_key = fleet::scope_key(&config);
+    let accounts = Accounts::new(scope_key.clone(), clock.clone());
+    let around = (&metrics, &clock);
+    fleet::join(&config, &scope_key, &cache, around, &tasks).await.map_err(StartError::RedisCa)?;
     let gateway = Arc::new(Gateway {
         settings: ArcSwap::from_pointee(Settings { config, upstream }),
         cache,
@@ -183,6 +190,10 @@ fn snapshot(gateway: &Gateway) -> Snapshot {
         flights: gateway.cache.flights.len() as u64,
         ..Snapshot::default()
     };
+    if let Some(shared) = gateway.cache.shared() {
+        now.shared_state = shared.state().number();
+        now.shared_queue = shared.queued();
+    }
     if let Some(semantic) = gateway.cache.semantic() {
         let (pool, count) = (semantic.metrics(), |number: &AtomicU64| number.load(Ordering::Relaxed));
         now.indexed_entries = semantic.index().len() as u64;

@@ -1,6 +1,7 @@
 //! What may be kept, and keeping it.
 
 use super::Cache;
+use super::codec::Embedding;
 use super::entry::{Content, Embedded, Entry, Tag};
 use crate::base::digest::{ExactKey, Partition, Scope};
 use crate::canon::Canon;
@@ -57,10 +58,23 @@ impl Cache {
         }
     }
 
+    /// Indexes a kept entry, if its vector is there, and passes it on to the other replicas, if there are any.
+    pub fn publish(&self, entry: &Arc<Entry>, vector: Option<Vector>) {
+        if let Some(vector) = &vector {
+            self.index(entry, vector.clone());
+        }
+        if let Some(shared) = self.shared() {
+            let model = self.semantic().map(|semantic| Arc::from(semantic.model_name()));
+            let embedding = model.zip(vector).map(|(model, vector)| Embedding { model, vector });
+            shared.put(entry.clone(), embedding);
+        }
+    }
+
     /// Keeps one input's embedding, exact only.
     pub fn admit_embedding(&self, key: ExactKey, terms: Terms, embedded: Embedded) {
         if !terms.ttl.is_zero() {
-            self.keep(key, Partition(key.0), None, terms, Content::Embedding(embedded));
+            let entry = self.keep(key, Partition(key.0), None, terms, Content::Embedding(embedded));
+            self.publish(&entry, None);
         }
     }
 

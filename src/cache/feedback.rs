@@ -6,6 +6,7 @@
 
 use super::Cache;
 use super::entry::{Entry, EntryId};
+use super::purge::{Purge, What};
 use crate::base::digest::ExactKey;
 use crate::semantic::embedder::Vector;
 use moka::ops::compute::Op;
@@ -111,7 +112,8 @@ impl Cache {
             }
             _ => {
                 self.feedback.note(entry.key, |reports| reports.tally.wrong += 1);
-                self.drop_entry(&entry);
+                let entries = vec![(entry.partition, entry.key)];
+                self.purge(&Purge { until: self.clock.now(), what: What::Entries(entries) });
                 Reported::Dropped
             }
         }
@@ -134,7 +136,7 @@ impl Cache {
         Some((vector, score))
     }
 
-    fn drop_entry(&self, entry: &Entry) {
+    pub(super) fn drop_entry(&self, entry: &Entry) {
         self.store.remove(&entry.key);
         if let Some(semantic) = self.semantic() {
             semantic.remove(&entry.partition, &entry.key);

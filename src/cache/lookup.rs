@@ -92,6 +92,11 @@ impl Cache {
             Ok(found) => return Looked::Hit(found),
             Err(missed) => missed,
         };
+        if let Some(shared) = self.shared()
+            && let Some(lines) = shared.lines()
+        {
+            return self.lookup_shared(&lookup, shared, &lines, why).await;
+        }
         let (semantic, question) = match self.comparable(canon) {
             Ok(comparable) => comparable,
             Err(bypass) => {
@@ -140,7 +145,7 @@ impl Cache {
         (entry.is_fresh(now) && demand.allows(&entry, now)).then_some(entry)
     }
 
-    fn by_meaning(
+    pub(super) fn by_meaning(
         &self,
         lookup: &Lookup<'_>,
         semantic: &Semantic,

@@ -6,6 +6,8 @@
 //!                         └ each: in L1, fresh, playable, verified ─> hit (L2)
 //! admit:  whole answer ─> L1 (bytes, expiry) ─> index of its partition (in the background)
 //! ```
+//! With `[redis]`, L3 stands beside L1 and behind L2 (`shared` has the picture).
+//!
 //! L2 is an index over L1's entries, not a second store: one entry, one weight, one eviction. What is
 //! evicted from L1 leaves the index with it.
 //!
@@ -25,6 +27,8 @@
 //! | `outlines` | what each partition is made of, to name what differs |
 //! | `explain` | the cascade told instead of done |
 //! | `flight` | identical requests in progress |
+//! | `purge` | what is to be forgotten, here and on every replica |
+//! | `shared` | L3: what replicas share through Redis |
 
 pub mod admit;
 pub mod codec;
@@ -34,6 +38,8 @@ pub mod feedback;
 pub mod flight;
 pub mod lookup;
 pub mod outlines;
+pub mod purge;
+pub mod shared;
 pub mod store;
 pub mod verdict;
 
@@ -48,7 +54,8 @@ use arc_swap::ArcSwapOption;
 use feedback::Feedback;
 use flight::Flights;
 use outlines::Outlines;
-use std::sync::Arc;
+use shared::Shared;
+use std::sync::{Arc, OnceLock};
 use store::Store;
 
 /// All tiers of one process. Shared by `Arc`; every method may be called from any number of tasks.
@@ -59,6 +66,8 @@ pub struct Cache {
     pub flights: Arc<Flights>,
     pub outlines: Outlines,
     feedback: Feedback,
+    /// Absent where the config names no Redis.
+    shared: OnceLock<Arc<Shared>>,
     clock: Clock,
 }
 
@@ -68,12 +77,22 @@ impl Cache {
         let semantic: Arc<ArcSwapOption<Semantic>> = Arc::default();
         let store = Store::new(memory, semantic.clone(), metrics);
         let (outlines, feedback) = (Outlines::new(), Feedback::new());
-        Cache { store, semantic, flights: Arc::default(), outlines, feedback, clock }
+        Cache { store, semantic, flights: Arc::default(), outlines, feedback, shared: OnceLock::new(), clock }
     }
 
     /// From now on questions are compared by meaning with this model.
     pub fn set_semantic(&self, semantic: Arc<Semantic>) {
         self.semantic.store(Some(semantic));
+    }
+
+    /// The tier that replicas share, where there is one. Costs one atomic load.
+    pub fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.get()
+    }
+
+    /// Once, at the start.
+    fn share_through(&self, shared: Arc<Shared>) {
+        let _ = self.shared.set(shared);
     }
 
     pub fn semantic(&self) -> Option<Arc<Semantic>> {

@@ -83,6 +83,16 @@ impl Store {
         self.cache.iter().find(|(key, _)| id.names(key)).map(|(_, held)| held.entry)
     }
 
+    /// The entries that `wanted` picks, by a walk.
+    pub fn matching(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Arc<Entry>> {
+        self.cache.iter().map(|(_, held)| held.entry).filter(|entry| wanted(entry)).collect()
+    }
+
+    /// Whether another tenth of the memory is free; eventual, as the bound is.
+    pub fn has_room(&self) -> bool {
+        self.cache.policy().max_capacity().is_none_or(|most| self.cache.weighted_size() < most / 10 * 9)
+    }
+
     pub fn remove(&self, key: &ExactKey) {
         self.cache.invalidate(key);
     }

@@ -13,6 +13,7 @@ use crate::base::fault::{Fault, Kind};
 use crate::cache::Entry;
 use crate::cache::admit::{Admitted, Terms};
 use crate::cache::flight::Leader;
+use crate::cache::shared::lease::Lease;
 use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
 use crate::tape::live::Head;
@@ -47,6 +48,8 @@ pub struct Errand {
     pub keep: Keep,
     /// Present where others may follow.
     pub leader: Option<Leader>,
+    /// Keeps other replicas from asking the same, until the answer has been passed on to them.
+    pub lease: Option<Lease>,
 }
 
 type Answer = Result<(Arc<str>, Reply), Fault>;
@@ -77,7 +80,7 @@ impl Errand {
     }
 
     async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
-        let Errand { settings, dialect, caller, outgoing, keep, leader } = self;
+        let Errand { settings, dialect, caller, outgoing, keep, leader, lease } = self;
         let embedding = gateway.embed_meanwhile(&keep);
         let sent = {
             let send = settings.upstream.send(outgoing);
@@ -99,7 +102,7 @@ impl Errand {
         };
         let Incoming { status, headers, deployment, body } = incoming;
         if status.is_success() {
-            gateway.accounts.prove(caller);
+            gateway.prove(caller, settings.config.cache.credential_ttl);
         }
         let recorder = Recorder::new(dialect, &headers, settings.config.cache.max_entry);
         let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -112,8 +115,15 @@ impl Errand {
         let reply = Reply { status, headers, body: ReplyBody::Flow(Box::pin(from_errand)) };
         let _ = client.send(Ok((deployment, reply)));
         let keep = (status == StatusCode::OK).then_some(keep);
-        let reading =
-            Reading { gateway: gateway.clone(), settings, recorder: Some(recorder), keep, embedding, leader };
+        let reading = Reading {
+            gateway: gateway.clone(),
+            settings,
+            recorder: Some(recorder),
+            keep,
+            embedding,
+            leader,
+            _lease: lease,
+        };
         reading.read(body, to_client, length).await;
     }
 }
@@ -167,6 +177,7 @@ struct Reading {
     keep: Option<Keep>,
     embedding: Option<oneshot::Receiver<Vector>>,
     leader: Option<Leader>,
+    _lease: Option<Lease>,
 }
 
 impl Reading {
@@ -270,19 +281,18 @@ impl Reading {
     async fn index(&mut self, entry: Arc<Entry>, vector: Option<Vector>) {
         let cache = self.gateway.cache.clone();
         let Some(mut coming) = self.embedding.take() else {
-            if let Some(vector) = vector {
-                cache.index(&entry, vector);
-            }
-            return;
+            return cache.publish(&entry, vector);
         };
         match tokio::time::timeout(self.settings.config.semantic.patience, &mut coming).await {
-            Ok(Ok(vector)) => cache.index(&entry, vector),
-            Ok(Err(_)) => {}
-            Err(_) => self.gateway.tasks.spawn(async move {
-                if let Ok(vector) = coming.await {
-                    cache.index(&entry, vector);
-                }
-            }),
+            Ok(vector) => cache.publish(&entry, vector.ok()),
+            Err(_) => {
+                cache.publish(&entry, None);
+                self.gateway.tasks.spawn(async move {
+                    if let Ok(vector) = coming.await {
+                        cache.publish(&entry, Some(vector));
+                    }
+                });
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use super::visit::{Sketch, Visit};
 use super::{Gateway, Reply, ReplyBody, report};
 use crate::base::fault::Fault;
 use crate::cache::flight::{Leader, Seat};
+use crate::cache::shared::lease::{Lease, Turn};
 use crate::cache::{Looked, Missed, Verdict};
 use crate::semantic::embedder::Vector;
 use crate::tape::live::{Follower, Head, LiveEnd};
@@ -18,6 +19,14 @@ const ROUNDS: usize = 4;
 
 /// Bytes of a body whose context is outlined: reading it again takes a millisecond at most.
 const LONGEST_OUTLINED: usize = 256 << 10;
+
+/// Where the one who asks sits.
+pub(super) enum Seated {
+    /// For itself: nobody may follow.
+    Nowhere,
+    /// In front of a flight, and, with a lease, of all replicas.
+    InFront { leader: Leader, lease: Option<Lease> },
+}
 
 /// What following came to.
 enum Followed {
@@ -38,13 +47,19 @@ impl Gateway {
         let cap = visit.settings.config.cache.max_entry;
         for _ in 0..ROUNDS {
             match self.cache.flights.seat(visit.canon.exact, visit.form, visit.caller, cap) {
-                Seat::Lead(leader) => return self.ask(visit, Verdict::Miss(why), vector, Some(leader)).await,
+                Seat::Lead(leader) => return self.lead(visit, why, vector, leader).await,
                 Seat::Alone => break,
                 Seat::Follow { follower, same_credential } => {
                     self.metrics.followed();
                     match self.follow(&visit, follower, same_credential).await {
                         Followed::Answer(reply) => return Ok((Verdict::Follow, *reply)),
                         Followed::Fault(fault) => return Err(fault),
+                        // The leader may have found the answer on another replica.
+                        Followed::Nothing if self.cache.shared().is_some() => {
+                            if let Some(answer) = self.look_again(&visit).await {
+                                return Ok(answer);
+                            }
+                        }
                         Followed::Nothing => {}
                     }
                 }
@@ -56,7 +71,26 @@ impl Gateway {
                 }
             }
         }
-        self.ask(visit, Verdict::Miss(why), vector, None).await
+        self.ask(visit, Verdict::Miss(why), vector, Seated::Nowhere).await
+    }
+
+    /// Asks for everybody on this replica, when it is this replica's turn.
+    async fn lead(
+        self: &Arc<Self>,
+        visit: Visit,
+        why: Missed,
+        vector: Option<Vector>,
+        leader: Leader,
+    ) -> Result<(Verdict, Reply), Fault> {
+        let lease = match self.turn(&visit).await {
+            Turn::Ours(lease) => Some(lease),
+            Turn::Alone => None,
+            Turn::Answered => match self.look_again(&visit).await {
+                Some(answer) => return Ok(answer),
+                None => None,
+            },
+        };
+        self.ask(visit, Verdict::Miss(why), vector, Seated::InFront { leader, lease }).await
     }
 
     /// Asks upstream, with a seat in a flight or without, and keeps the answer.
@@ -65,7 +99,7 @@ impl Gateway {
         visit: Visit,
         verdict: Verdict,
         vector: Option<Vector>,
-        leader: Option<Leader>,
+        seated: Seated,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
         let (terms, sketch) = (visit.terms(), self.sketch(&visit));
@@ -76,6 +110,10 @@ impl Gateway {
             body: OutgoingBody::Whole(visit.body),
         };
         let keep = Keep { canon: visit.canon, terms, vector, sketch };
+        let (leader, lease) = match seated {
+            Seated::Nowhere => (None, None),
+            Seated::InFront { leader, lease } => (Some(leader), lease),
+        };
         let errand = Errand {
             settings: visit.settings,
             dialect: visit.dialect,
@@ -83,6 +121,7 @@ impl Gateway {
             outgoing,
             keep,
             leader,
+            lease,
         };
         let (deployment, mut reply) = errand.send(self).await?;
         if show {
@@ -100,7 +139,7 @@ impl Gateway {
     async fn follow(&self, visit: &Visit, mut follower: Follower, same_credential: bool) -> Followed {
         match follower.head().await {
             Ok(head) if head.status.is_success() || same_credential => {
-                if head.status.is_success() && !same_credential && !self.may_hit(visit) {
+                if head.status.is_success() && !same_credential && !self.may_hit(visit).await {
                     return Followed::Nothing;
                 }
                 Followed::Answer(Box::new(self.read_along(head, follower, visit.policy().headers).1))
@@ -122,7 +161,7 @@ impl Gateway {
     /// After a flight in another form has landed: what it brought, if it serves.
     async fn look_again(&self, visit: &Visit) -> Option<(Verdict, Reply)> {
         match self.cache.lookup(visit.lookup()).await {
-            Looked::Hit(found) if self.may_hit(visit) => Some(self.play(visit, found)),
+            Looked::Hit(found) if self.may_hit(visit).await => Some(self.play(visit, found)),
             _ => None,
         }
     }

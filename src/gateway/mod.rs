@@ -13,6 +13,7 @@
 //! | `directives` | what the client says about caching |
 //! | `visit` | one cacheable request, from its body to its keys |
 //! | `miss` | seats in a flight, and what each does |
+//! | `fleet` | what a request asks of, and tells, the other replicas |
 //! | `errand` | one question to the upstream, its answer recorded on the way |
 //! | `detach` | work that outlives the one who waits for it |
 //! | `embeddings` | `/v1/embeddings`, input by input |
@@ -28,6 +29,7 @@ pub mod directives;
 pub mod embeddings;
 pub mod errand;
 pub mod explain;
+mod fleet;
 pub mod lane;
 pub mod miss;
 pub mod report;
@@ -51,6 +53,7 @@ use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
+use miss::Seated;
 use visit::{Considered, Visit};
 
 /// A request as the front received it.
@@ -152,11 +155,13 @@ impl Gateway {
     /// A chat completion or a text completion.
     async fn chat(self: &Arc<Self>, visit: Visit) -> Result<(Verdict, Reply), Fault> {
         if visit.wishes.no_cache {
-            return self.ask(visit, Verdict::Bypass(Bypass::ClientNoCache), None, None).await;
+            return self.ask(visit, Verdict::Bypass(Bypass::ClientNoCache), None, Seated::Nowhere).await;
         }
         match self.cache.lookup(visit.lookup()).await {
-            Looked::Hit(found) if self.may_hit(&visit) => Ok(self.play(&visit, found)),
-            Looked::Hit(_) => self.miss(visit, crate::cache::Missed::Unproven, None).await,
+            Looked::Hit(found) => match self.may_hit(&visit).await {
+                true => Ok(self.play(&visit, found)),
+                false => self.miss(visit, crate::cache::Missed::Unproven, None).await,
+            },
             Looked::Miss { .. } if visit.wishes.only_if_cached => Err(Fault::new(
                 Kind::OnlyIfCached,
                 "nothing stored answers this request; leave out only-if-cached to ask upstream",
@@ -166,8 +171,8 @@ impl Gateway {
     }
 
     /// A hit needs a caller whom the upstream has accepted lately.
-    fn may_hit(&self, visit: &Visit) -> bool {
-        self.accounts.is_proven(visit.caller, visit.settings.config.cache.credential_ttl)
+    async fn may_hit(&self, visit: &Visit) -> bool {
+        self.is_proven(visit.caller, visit.settings.config.cache.credential_ttl).await
     }
 
     fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {

@@ -115,6 +115,11 @@ impl Index {
         self.shard(partition).read().contains_key(partition)
     }
 
+    /// Entries of one partition.
+    pub fn held(&self, partition: &Partition) -> usize {
+        self.entries(partition).map_or(0, |entries| entries.len())
+    }
+
     /// Bytes that one more entry of this partition will take, less its question; in a graph also its links.
     pub fn bytes_for(&self, partition: &Partition) -> usize {
         let entries = self.entries(partition).map_or(0, |entries| entries.len());

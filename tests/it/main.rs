@@ -18,6 +18,7 @@ mod front;
 mod meaning;
 mod semantic;
 mod serving;
+mod shared;
 mod stand_in;
 mod streams;
 mod verify;

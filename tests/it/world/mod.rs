@@ -1,5 +1,6 @@
 //! Our server on port 0 and a scripted upstream; both die with the world.
 
+pub mod redis;
 pub mod upstream;
 
 use reprise::app::{self, Running};

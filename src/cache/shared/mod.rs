@@ -1,0 +1,230 @@
+//! L3: what replicas share through one Redis.
+//!
+//! ```text
+//! look-up: L1 ─ miss ─┬ GET, by exact key ─────────────┬─ hit ─> warms L1 and L2
+//!                     └ embedding ─> L2 ─ miss ─> VSIM ┘  (Redis 8; else a stream fills L2 beforehand)
+//! admit:   L1, L2 ─> queue (bounded) ─> writer: SET, and VADD or XADD
+//! miss:    lease (SET NX) ─ ours ─> upstream
+//!                         └ another replica's ─> wait for its entry, or for the lease to lapse
+//! purge:   DEL, and a stream that every replica follows
+//! ```
+//!
+//! Promises: a request waits `redis.timeout` at most for each look-up, and not at all while the breaker
+//! is shut; connecting, writing and following happen behind it. Any fault is a miss with a metric, and one
+//! line in the log for each change of state. An entry is served only to the partition and key that it was
+//! written for. What other replicas learn is eventual; a purge that could not be delivered is
+//! delivered before Redis is asked again. `docs/CACHING.md` has the whole.
+//!
+//! | file | has |
+//! |---|---|
+//! | `names` | the names of everything that lies in Redis |
+//! | `line` | connections, and what the server can do |
+//! | `breaker` | whether Redis is asked: flowing, probing, shut |
+//! | `keeper` | the task that connects, probes and connects again |
+//! | `read` | look-ups: by exact key, by vector |
+//! | `cascade` | the cascade of a look-up with this tier in it |
+//! | `queue`, `write` | what waits to be written, and writing it |
+//! | `follow` | what other replicas admit and purge |
+//! | `purge` | purges that hold for what is read from now on |
+//! | `lease` | one flight over all replicas |
+
+pub mod breaker;
+mod cascade;
+mod follow;
+mod keeper;
+pub mod lease;
+mod line;
+pub mod names;
+mod purge;
+mod queue;
+mod read;
+mod write;
+
+pub use breaker::State;
+pub use line::Meaning;
+
+use super::Cache;
+use super::codec::{Embedding, Keys};
+use super::entry::Entry;
+use parking_lot::Mutex;
+use crate::base::clock::{Clock, Millis};
+use crate::base::digest::Credential;
+use crate::base::tasks::Tasks;
+use crate::config::Redis;
+use crate::telemetry::metrics::Metrics;
+use breaker::{Breaker, Trouble};
+use line::{Dialler, Lines, within};
+use names::Names;
+use purge::{Rules, Waiting};
+use queue::{Queue, Write};
+use redis::RedisResult;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the secret that scopes are keyed with is agreed on.
+pub enum FleetSecret {
+    /// Every replica has it from its config.
+    Given,
+    /// Whoever comes first puts `ours` into Redis, and all others take it from there. `adopt` is called with what
+    /// holds each time Redis is reached, before anything is asked of it.
+    InRedis { ours: [u8; 32], adopt: Box<dyn Fn([u8; 32]) + Send + Sync> },
+}
+
+/// The shared tier of one process. Every method may be called from any number of tasks.
+pub struct Shared {
+    names: Names,
+    breaker: Breaker,
+    dialler: Dialler,
+    secret: FleetSecret,
+    keys: Keys,
+    timeout: Duration,
+    flight_wait: Duration,
+    backlog: usize,
+    queue: Queue,
+    rules: Rules,
+    waiting: Waiting,
+    /// How far the stream of purges has been read.
+    purges_read: Mutex<Option<String>>,
+    /// Tells our own admissions on the stream from those of others.
+    replica: [u8; 8],
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    tasks: Tasks,
+}
+
+/// What is needed beside the settings.
+pub struct Around {
+    pub secret: FleetSecret,
+    /// What entries are encrypted with.
+    pub keys: Keys,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+}
+
+impl Shared {
+    /// Begins to connect, to write and to follow, each as a task of its own; none holds up the start.
+    ///
+    /// # Errors
+    /// `redis.ca` cannot be read.
+    pub fn start(config: &Redis, around: Around, cache: &Arc<Cache>, tasks: &Tasks) -> io::Result<Arc<Shared>> {
+        let (queue, writes) = Queue::new();
+        let shared = Arc::new(Shared {
+            names: Names::new(&config.prefix),
+            breaker: Breaker::new(),
+            dialler: Dialler::new(config)?,
+            secret: around.secret,
+            keys: around.keys,
+            timeout: config.timeout,
+            flight_wait: config.flight_wait,
+            backlog: config.backlog,
+            queue,
+            rules: Rules::default(),
+            waiting: Waiting::default(),
+            purges_read: Mutex::default(),
+            replica: rand::random(),
+            metrics: around.metrics,
+            clock: around.clock,
+            tasks: tasks.clone(),
+        });
+        cache.share_through(shared.clone());
+        shared.clone().keep(cache.clone());
+        shared.clone().write_behind(writes);
+        shared.clone().follow(cache.clone());
+        Ok(shared)
+    }
+
+    pub fn state(&self) -> State {
+        self.breaker.state()
+    }
+
+    /// What this server offers; `None` while it is not asked.
+    pub fn meaning(&self) -> Option<Meaning> {
+        self.breaker.lines().map(|lines| lines.meaning)
+    }
+
+    /// Completes when the breaker is in `state`.
+    pub async fn until(&self, state: State) {
+        self.breaker.until(|now| *now == state).await;
+    }
+
+    /// Completes when the first attempt to connect has come to something.
+    pub async fn tried(&self) {
+        self.breaker.until(|now| *now != State::Probing).await;
+    }
+
+    /// The connections, while Redis is asked.
+    pub(super) fn lines(&self) -> Option<Arc<Lines>> {
+        self.breaker.lines()
+    }
+
+    /// Writes that wait.
+    pub fn queued(&self) -> u64 {
+        self.queue.waiting()
+    }
+
+    /// Passes an entry on to the other replicas, behind the request. Without an embedding it is found by
+    /// its exact key only.
+    pub fn put(&self, entry: Arc<Entry>, embedding: Option<Embedding>) {
+        self.enqueue(Write::Entry { entry, embedding });
+    }
+
+    /// Tells the other replicas that the upstream has accepted a caller just now.
+    pub fn prove(&self, caller: &Credential, ttl: Duration) {
+        self.enqueue(Write::Proof { name: self.names.proof(caller), at: self.clock.now(), ttl });
+    }
+
+    /// When another replica last saw a caller accepted, if that is known in time.
+    pub async fn proven(&self, caller: &Credential) -> Option<Millis> {
+        let lines = self.breaker.lines()?;
+        let mut call = redis::cmd("GET");
+        call.arg(self.names.proof(caller));
+        let mut line = lines.read.clone();
+        let asked = call.query_async::<Option<u64>>(&mut line);
+        self.timed(&lines, "proof", self.timeout, asked).await.ok().flatten().map(Millis)
+    }
+
+    fn enqueue(&self, write: Write) {
+        if self.breaker.lines().is_none() {
+            self.metrics.shared_write(Trouble::Shut.word());
+        } else if !self.queue.push(write) {
+            self.metrics.shared_write("full");
+        }
+    }
+
+    /// One call: time-boxed, counted, and shutting the breaker where it must.
+    async fn timed<T>(
+        &self,
+        lines: &Arc<Lines>,
+        call: &'static str,
+        limit: Duration,
+        work: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, Trouble> {
+        let done = within(limit, work).await;
+        match &done {
+            Ok(_) => self.breaker.good(),
+            Err(trouble) => self.met(lines, call, trouble),
+        }
+        done
+    }
+
+    /// Counts what a call met, and shuts the breaker where it must.
+    fn met(&self, lines: &Arc<Lines>, call: &'static str, trouble: &Trouble) {
+        self.metrics.shared_trouble(call, trouble.word());
+        if self.breaker.met(lines, trouble) {
+            tracing::warn!("the shared tier is shut: {trouble}; requests go on without it");
+        }
+    }
+
+    /// Runs `work` until the process goes down.
+    fn behind(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.tasks.stopping();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = stopping => {}
+                () = work => {}
+            }
+        });
+    }
+}
