@@ -66,11 +66,9 @@ impl Accounts {
         parts.finish()
     }
 
-    /// The upstream accepted this caller just now. Says when it did so before, as far as is known.
-    pub fn prove(&self, caller: Credential) -> Option<Millis> {
-        let before = self.proven.get(&caller);
+    /// The upstream accepted this caller just now.
+    pub fn prove(&self, caller: Credential) {
         self.proven.insert(caller, self.clock.now());
-        before
     }
 
     /// The upstream accepted this caller at `at`, by another replica's word.

@@ -2,13 +2,9 @@
 
 use super::Gateway;
 use super::visit::Visit;
-use crate::base::clock::Millis;
 use crate::base::digest::Credential;
 use crate::cache::shared::lease::Turn;
 use std::time::Duration;
-
-/// A proof is passed on again only after this much of its life: one that is fresh enough is known.
-const OF_ITS_LIFE: u32 = 8;
 
 impl Gateway {
     /// A hit needs a caller whom the upstream has accepted lately, here or on another replica.
@@ -25,12 +21,9 @@ impl Gateway {
 
     /// The upstream has just accepted this caller.
     pub(super) fn prove(&self, caller: Credential, ttl: Duration) {
-        let before = self.accounts.prove(caller);
-        let fresh = |at: Millis| self.clock.now().since(at) < ttl / OF_ITS_LIFE;
-        if let Some(shared) = self.cache.shared()
-            && !before.is_some_and(fresh)
-        {
-            shared.prove(&caller, ttl);
+        self.accounts.prove(caller);
+        if let Some(shared) = self.cache.shared() {
+            shared.prove(caller, ttl);
         }
     }
 

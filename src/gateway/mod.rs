@@ -160,12 +160,10 @@ impl Gateway {
         match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) => match self.may_hit(&visit).await {
                 true => Ok(self.play(&visit, found)),
+                false if visit.wishes.only_if_cached => Err(nothing_stored()),
                 false => self.miss(visit, crate::cache::Missed::Unproven, None).await,
             },
-            Looked::Miss { .. } if visit.wishes.only_if_cached => Err(Fault::new(
-                Kind::OnlyIfCached,
-                "nothing stored answers this request; leave out only-if-cached to ask upstream",
-            )),
+            Looked::Miss { .. } if visit.wishes.only_if_cached => Err(nothing_stored()),
             Looked::Miss { why, vector } => self.miss(visit, why, vector).await,
         }
     }
@@ -223,4 +221,11 @@ impl Gateway {
             .inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
         Ok((deployment, Reply { status, headers, body: ReplyBody::Flow(body) }))
     }
+}
+
+fn nothing_stored() -> Fault {
+    Fault::new(
+        Kind::OnlyIfCached,
+        "nothing stored answers this request; leave out only-if-cached to ask upstream",
+    )
 }

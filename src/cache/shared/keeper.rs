@@ -35,6 +35,7 @@ impl Shared {
                     tracing::info!("the shared tier flows; {meaning}");
                     let lines = Arc::new(lines);
                     self.breaker.flow(lines.clone());
+                    self.proofs.invalidate_all();
                     self.scrub_on();
                     (wait, known) = (SOONEST, Some(State::Flowing));
                     tokio::select! {

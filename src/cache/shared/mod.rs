@@ -87,12 +87,17 @@ pub struct Shared {
     waiting: Waiting,
     /// How far the stream of purges has been read.
     purges_read: Mutex<Option<String>>,
+    /// When each caller's proof was last passed on; empty after a reconnection, for Redis may be too.
+    proofs: moka::sync::Cache<Credential, Millis, ahash::RandomState>,
     /// Tells our own admissions on the stream from those of others.
     replica: [u8; 8],
     metrics: Arc<Metrics>,
     clock: Clock,
     tasks: Tasks,
 }
+
+/// Callers whose proof is known to be passed on.
+const PROOFS: u64 = 10_000;
 
 /// What is needed beside the settings.
 pub struct Around {
@@ -123,6 +128,7 @@ impl Shared {
             rules: Rules::default(),
             waiting: Waiting::default(),
             purges_read: Mutex::default(),
+            proofs: moka::sync::Cache::builder().max_capacity(PROOFS).build_with_hasher(Default::default()),
             replica: rand::random(),
             metrics: around.metrics,
             clock: around.clock,
@@ -170,9 +176,16 @@ impl Shared {
         self.enqueue(Write::Entry { entry, embedding });
     }
 
-    /// Tells the other replicas that the upstream has accepted a caller just now.
-    pub fn prove(&self, caller: &Credential, ttl: Duration) {
-        self.enqueue(Write::Proof { name: self.names.proof(caller), at: self.clock.now(), ttl });
+    /// Tells the other replicas that the upstream has accepted a caller just now; again only after an eighth
+    /// of the proof's life. Costs one hash look-up.
+    pub fn prove(&self, caller: Credential, ttl: Duration) {
+        let now = self.clock.now();
+        if self.proofs.get(&caller).is_some_and(|told| now.since(told) < ttl / 8) {
+            return;
+        }
+        if self.enqueue(Write::Proof { name: self.names.proof(&caller), at: now, ttl }) {
+            self.proofs.insert(caller, now);
+        }
     }
 
     /// When another replica last saw a caller accepted, if that is known in time.
@@ -185,12 +198,17 @@ impl Shared {
         self.timed(&lines, "proof", self.timeout, asked).await.ok().flatten().map(Millis)
     }
 
-    fn enqueue(&self, write: Write) {
+    /// False where it was dropped, which is counted.
+    fn enqueue(&self, write: Write) -> bool {
         if self.breaker.lines().is_none() {
             self.metrics.shared_write(Trouble::Shut.word());
-        } else if !self.queue.push(write) {
+            return false;
+        }
+        let queued = self.queue.push(write);
+        if !queued {
             self.metrics.shared_write("full");
         }
+        queued
     }
 
     /// One call: time-boxed, counted, and shutting the breaker where it must.

@@ -221,7 +221,7 @@ async fn a_leader_that_dies_is_followed_by_another_replica() {
     let () = server.call(&["SET", &name, "the dead", "PX", "300"]).await;
     let answer = b.ask("orphan").await;
     assert_eq!((answer.status, answer.verdict()), (200, "miss"));
-    assert_eq!(b.upstream.calls(), 2);
+    assert_eq!(b.upstream.calls(), 3);
     assert_eq!(count(&b, "reprise_shared_leases_total{outcome=\"ours\"}"), 1);
 }
 
