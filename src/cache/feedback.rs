@@ -12,12 +12,15 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Bytes of all reports together, some three thousand refused questions. The least recently
 /// consulted leave first.
 const MEMORY: u64 = 8 << 20;
 /// Refused questions kept for each entry; of more, the oldest is forgotten, the raised bar stays.
 const MOST_REFUSED: usize = 8;
+/// How long a report waits for the disk; past that the entry leaves it a little later.
+const FLUSH: Duration = Duration::from_secs(2);
 /// What the map and the record take beside the refused questions.
 const OVERHEAD: usize = 300;
 
@@ -112,6 +115,7 @@ impl Cache {
             _ => {
                 self.feedback.note(entry.key, |reports| reports.tally.wrong += 1);
                 self.drop_entry(&entry);
+                self.flush(FLUSH).await;
                 Reported::Dropped
             }
         }
@@ -134,11 +138,12 @@ impl Cache {
         Some((vector, score))
     }
 
-    fn drop_entry(&self, entry: &Entry) {
-        self.store.remove(&entry.key);
-        if let Some(semantic) = self.semantic() {
-            semantic.remove(&entry.partition, &entry.key);
+    /// Out of memory and off the disk.
+    pub(super) fn drop_entry(&self, entry: &Entry) {
+        if let Some(disk) = &self.disk {
+            disk.remove(&entry.key);
         }
+        self.forget(entry);
     }
 }
 

@@ -7,11 +7,12 @@
 //! admit:  whole answer ─> L1 (bytes, expiry) ─> index of its partition (in the background)
 //! ```
 //! L2 is an index over L1's entries, not a second store: one entry, one weight, one eviction. What is
-//! evicted from L1 leaves the index with it.
+//! evicted from L1 leaves the index with it; on disk it stays until it expires, and comes back by its exact key.
 //!
 //! Promises: a hit is fresh, of the same scope and context, and, by meaning, verified. A fault of the
 //! model or the index is a miss. Memory is bounded by `cache.memory`; the bound is eventual within
-//! moka's write buffer (a few hundred entries). Nothing here waits but for one embedding.
+//! moka's write buffer (a few hundred entries). Nothing here waits but for one embedding, and for one row of
+//! the disk where it may hold what memory does not.
 //!
 //! | file | has |
 //! |---|---|
@@ -24,16 +25,20 @@
 //! | `feedback` | what people said of entries, and what follows from it |
 //! | `outlines` | what each partition is made of, to name what differs |
 //! | `explain` | the cascade told instead of done |
+//! | `disk` | entries on disk, behind the request path |
+//! | `restore` | entries brought back from there |
 //! | `flight` | identical requests in progress |
 
 pub mod admit;
 pub mod codec;
+pub mod disk;
 pub mod entry;
 pub mod explain;
 pub mod feedback;
 pub mod flight;
 pub mod lookup;
 pub mod outlines;
+pub mod restore;
 pub mod store;
 pub mod verdict;
 
@@ -45,9 +50,11 @@ use crate::base::clock::Clock;
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwapOption;
+use disk::Disk;
 use feedback::Feedback;
 use flight::Flights;
 use outlines::Outlines;
+use restore::Anew;
 use std::sync::Arc;
 use store::Store;
 
@@ -59,6 +66,10 @@ pub struct Cache {
     pub flights: Arc<Flights>,
     pub outlines: Outlines,
     feedback: Feedback,
+    /// Absent where entries are kept in memory only.
+    disk: Option<Arc<Disk>>,
+    anew: Anew,
+    metrics: Arc<Metrics>,
     clock: Clock,
 }
 
@@ -66,9 +77,24 @@ impl Cache {
     /// `memory`: bytes for entries, their vectors and the index together.
     pub fn new(memory: u64, clock: Clock, metrics: Arc<Metrics>) -> Cache {
         let semantic: Arc<ArcSwapOption<Semantic>> = Arc::default();
-        let store = Store::new(memory, semantic.clone(), metrics);
+        let store = Store::new(memory, semantic.clone(), metrics.clone());
         let (outlines, feedback) = (Outlines::new(), Feedback::new());
-        Cache { store, semantic, flights: Arc::default(), outlines, feedback, clock }
+        Cache {
+            store,
+            semantic,
+            flights: Arc::default(),
+            outlines,
+            feedback,
+            disk: None,
+            anew: Anew::default(),
+            metrics,
+            clock,
+        }
+    }
+
+    /// From now on entries are kept on disk as well.
+    pub fn with_disk(self, disk: Disk) -> Cache {
+        Cache { disk: Some(Arc::new(disk)), ..self }
     }
 
     /// From now on questions are compared by meaning with this model.

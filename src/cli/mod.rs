@@ -123,6 +123,8 @@ fn demonstrate(args: Demo) -> Result<(), Failure> {
     let start = async |course: Course, upstream: &str| {
         let mut config = config.clone();
         config.upstreams = vec![config::Upstream::at(upstream.to_owned(), "stand-in".to_owned())];
+        // Its answers are made up.
+        config.store.path = config::StorePath::Off;
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         (config.server.listen, config.server.admin_listen) = (any_port, any_port);
         if course == Course::PlainCosine {

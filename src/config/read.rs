@@ -3,7 +3,7 @@
 use super::problem::{Problem, Problems};
 use super::reader::{At, Place, Report, Section, as_table, as_tables, line_and_column};
 use super::source::{Overrides, Source};
-use super::{Cache, Config, Limits, Log, Semantic, Server, policies, upstreams, values};
+use super::{Cache, Config, Limits, Log, Semantic, Server, policies, store, upstreams, values};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -89,13 +89,14 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
     let policy = policies::read(&mut cache_section, &mut semantic_section, &Default::default());
     cache_section.finish();
     semantic_section.finish();
+    let store = store::read(report, &mut root, source);
     let routes = policies::read_routes(report, &root.tables("route"), &policy);
     let upstreams = upstreams::read(report, &mut root, source);
     let mut log_section = root.section("log");
     let log = read_log(&mut log_section);
     log_section.finish();
     root.finish();
-    Config { server, limits, cache, semantic, upstreams, policy, routes, log }
+    Config { server, limits, cache, semantic, store, upstreams, policy, routes, log }
 }
 
 /// The document's first level: its sections, each handed out once.

@@ -3,7 +3,7 @@
 pub mod upstream;
 
 use reprise::app::{self, Running};
-use reprise::config::{CacheMode, Config, Flags, Source};
+use reprise::config::{CacheMode, Config, Flags, Source, StorePath};
 use serde_json::{Value, json};
 use std::time::Duration;
 use upstream::Upstream;
@@ -108,6 +108,8 @@ impl World {
         };
         let source = Source::new(None, [], flags);
         let mut config = Config::read(&source).expect("a config");
+        // No scene writes into the source tree; one that is about the store names a folder of its own.
+        config.store.path = StorePath::Off;
         change(&mut config);
         // Somebody else's scene may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
