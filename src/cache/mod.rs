@@ -27,9 +27,12 @@
 //! | `explain` | the cascade told instead of done |
 //! | `disk` | entries on disk, behind the request path |
 //! | `restore` | entries brought back from there |
+//! | `purge` | taking entries out by what they are |
+//! | `carry` | entries to and from other servers |
 //! | `flight` | identical requests in progress |
 
 pub mod admit;
+pub mod carry;
 pub mod codec;
 pub mod disk;
 pub mod entry;
@@ -38,6 +41,7 @@ pub mod feedback;
 pub mod flight;
 pub mod lookup;
 pub mod outlines;
+pub mod purge;
 pub mod restore;
 pub mod store;
 pub mod verdict;
@@ -54,8 +58,9 @@ use disk::Disk;
 use feedback::Feedback;
 use flight::Flights;
 use outlines::Outlines;
+use purge::Fleet;
 use restore::Anew;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use store::Store;
 
 /// All tiers of one process. Shared by `Arc`; every method may be called from any number of tasks.
@@ -69,6 +74,8 @@ pub struct Cache {
     /// Absent where entries are kept in memory only.
     disk: Option<Arc<Disk>>,
     anew: Anew,
+    /// Who else is told of a purge.
+    fleet: OnceLock<Arc<dyn Fleet>>,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
@@ -87,6 +94,7 @@ impl Cache {
             feedback,
             disk: None,
             anew: Anew::default(),
+            fleet: OnceLock::new(),
             metrics,
             clock,
         }

@@ -139,7 +139,7 @@ impl Cache {
                 TakenIn::Indexed
             }
             (None, Some(_)) if semantic.is_some() => {
-                self.metrics.store.reembed(self.anew.push(entry.key));
+                self.wants_vector(entry.key);
                 TakenIn::ExactOnly
             }
             _ => TakenIn::ExactOnly,
@@ -150,6 +150,11 @@ impl Cache {
             return TakenIn::No;
         }
         taken
+    }
+
+    /// Its question is to be embedded, when there is time.
+    pub(super) fn wants_vector(&self, key: ExactKey) {
+        self.metrics.store.reembed(self.anew.push(key));
     }
 
     /// Out of memory, not off the disk.

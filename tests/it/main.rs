@@ -19,6 +19,7 @@ mod meaning;
 mod semantic;
 mod serving;
 mod stand_in;
+mod store;
 mod streams;
 mod verify;
 mod why;

@@ -28,7 +28,7 @@ pub enum Unusable {
 pub struct Folder {
     path: PathBuf,
     /// Locked (flock); the system lets go of it with the process.
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -60,7 +60,13 @@ impl Folder {
         }
         // Only for the message above; a full disk is no reason not to start.
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(Folder { path: path.to_owned(), _lock: lock })
+        Ok(Folder { path: path.to_owned(), lock })
+    }
+
+    /// Lets another process have it.
+    pub fn release(&self) {
+        // A lock that cannot be let go of now goes with the process.
+        let _ = self.lock.unlock();
     }
 
     pub fn path(&self) -> &Path {

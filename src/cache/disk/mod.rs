@@ -66,8 +66,18 @@ struct Shared {
     metrics: Arc<Metrics>,
     queue: Queue,
     directory: Directory,
-    /// `None`: the file cannot be opened now.
-    reader: Mutex<Option<Database>>,
+    reader: Mutex<Reader>,
+}
+
+/// The connection that reads.
+#[derive(Default)]
+enum Reader {
+    Open(Database),
+    /// To be opened when it is needed.
+    #[default]
+    Shut,
+    /// Not to be opened again: the folder may be another process's.
+    Closed,
 }
 
 /// How a store is kept.
@@ -103,7 +113,7 @@ impl Disk {
             metrics,
             queue: Queue::default(),
             directory: Directory::default(),
-            reader: Mutex::new(None),
+            reader: Mutex::default(),
         });
         let database = shared.begin();
         let theirs = shared.clone();
@@ -211,12 +221,16 @@ impl Disk {
         self.shared.queue.bytes()
     }
 
-    /// Writes what is left and ends; later changes are lost. Blocks for as long as that takes.
+    /// Writes what is left, ends, and lets another process have the folder; later changes are lost. Blocks for as
+    /// long as that takes.
     pub fn close(&self) {
         self.shared.queue.end();
         if let Some(writer) = self.writer.lock().take() {
             // A thread that panicked has nothing left to write.
             let _ = writer.join();
+            let mut reader = self.shared.reader.lock();
+            *reader = Reader::Closed;
+            self.shared.folder.release();
         }
     }
 }
@@ -252,7 +266,7 @@ impl Shared {
                 self.metrics.store.up(true);
                 let bytes = database.bytes().unwrap_or(0);
                 self.metrics.store.holds(self.directory.len() as u64, bytes);
-                *self.reader.lock() = Some(reader);
+                *self.reader.lock() = Reader::Open(reader);
                 Some(database)
             }
             Err(trouble) => {
@@ -275,10 +289,11 @@ impl Shared {
     /// `None`: it could not be read, which is counted.
     fn read<T>(&self, what: impl FnOnce(&Database) -> Result<T, Trouble>) -> Option<T> {
         let mut reader = self.reader.lock();
-        if reader.is_none() {
-            *reader = Database::open(&self.file()).ok();
+        if matches!(*reader, Reader::Shut) {
+            *reader = Database::open(&self.file()).map_or(Reader::Shut, Reader::Open);
         }
-        let read = what(reader.as_ref()?);
+        let Reader::Open(database) = &*reader else { return None };
+        let read = what(database);
         read.inspect_err(|trouble| self.metrics.store.faulted(trouble.word())).ok()
     }
 }

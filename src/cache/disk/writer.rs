@@ -1,8 +1,8 @@
 //! The thread that writes: batches, the bound on disk, expiry, and what to do when the disk fails.
 
-use super::Shared;
 use super::database::{self, Database, FILE, Row, Trouble, hash};
 use super::queue::{Change, Changes, Turn};
+use super::{Reader, Shared};
 use crate::cache::codec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,7 +134,7 @@ fn sweep(shared: &Shared, database: &mut Database) -> Result<(), Trouble> {
 /// Puts a damaged file aside; what memory holds is written again only as it is asked for again.
 fn begin_anew(shared: &Shared, broken: Option<Database>) -> Option<Database> {
     let mut reader = shared.reader.lock();
-    *reader = None;
+    *reader = Reader::Shut;
     drop(broken);
     if let Err(wrong) = database::put_aside(shared.folder.path()) {
         tracing::warn!("the damaged store cannot be put aside: {wrong}; remove {FILE} by hand");
@@ -142,7 +142,6 @@ fn begin_anew(shared: &Shared, broken: Option<Database>) -> Option<Database> {
     }
     shared.directory.clear();
     let opened = Database::open(&shared.file()).ok();
-    *reader = Database::open(&shared.file()).ok();
     tracing::warn!("the store was damaged; it is now {FILE}.broken, and a new one has begun");
     opened
 }

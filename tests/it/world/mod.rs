@@ -120,6 +120,28 @@ impl World {
         World { upstream, server, client }
     }
 
+    /// Ended in good order, and started again before the same upstream.
+    pub async fn restarted(self, change: impl FnOnce(&mut Config)) -> World {
+        let World { upstream, server, client } = self;
+        server.drain().await;
+        drop((server, client));
+        World::before(upstream, change).await
+    }
+
+    /// The value of the metric on the line that begins so; `None` where there is no such line.
+    pub async fn metric(&self, line: &str) -> Option<u64> {
+        let shown = read(self.client.get(self.admin("/metrics"))).await;
+        let text = String::from_utf8(shown.body.to_vec()).expect("text");
+        text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
+    }
+
+    /// Looks again until the metric has this value.
+    pub async fn until_metric(&self, line: &str, value: u64) {
+        let settled = async { while self.metric(line).await != Some(value) {} };
+        let last = tokio::time::timeout(Duration::from_secs(60), settled).await;
+        assert!(last.is_ok(), "{line} never became {value}");
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.server.api_addr())
     }
