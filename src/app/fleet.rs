@@ -1,5 +1,6 @@
 //! What makes one replica of a fleet out of a process: the key of its scopes, and the tier that it shares.
 
+use super::store::keyed_by_upstream;
 use crate::base::clock::Clock;
 use crate::base::secret::{Replaced, ScopeKey};
 use crate::base::tasks::Tasks;
@@ -12,15 +13,16 @@ use std::io;
 use std::sync::Arc;
 
 /// The one place that decides what scopes are keyed with: `redis.secret` where it is set, so that all
-/// replicas agree without asking anybody; else a random one, in place of which a fleet takes the one that lies
-/// in Redis (`join`).
-pub(super) fn scope_key(config: &Config) -> ScopeKey {
+/// replicas agree without asking anybody; else `own`, which the store keeps over a restart, and in place of which a
+/// fleet takes what lies in Redis (`join`).
+pub(super) fn scope_key(config: &Config, own: [u8; 32]) -> ScopeKey {
     let given = config.redis.as_ref().and_then(|redis| redis.secret.as_ref());
     match given {
         Some(secret) => {
-            blake3::derive_key("reprise 2026-11 scopes: fleet secret", secret.expose().as_bytes()).into()
+            let secret = blake3::derive_key("reprise 2026-11 scopes: fleet", secret.expose().as_bytes());
+            keyed_by_upstream(&secret, &config.upstreams).into()
         }
-        None => rand::random::<[u8; 32]>().into(),
+        None => own.into(),
     }
 }
 
@@ -41,17 +43,18 @@ pub(super) async fn join(
     let secret = match &redis.secret {
         Some(_) => FleetSecret::Given,
         None => {
-            let adopted = key.clone();
-            let adopt = move |held| {
-                if adopted.replace(held) == Replaced::Yes {
-                    tracing::info!("took the fleet's secret from Redis");
+            let (adopted, upstreams) = (key.clone(), config.upstreams.clone());
+            let adopt = move |held: [u8; 32]| {
+                if adopted.replace(keyed_by_upstream(&held, &upstreams)) == Replaced::Yes {
+                    tracing::info!("scopes are keyed with the fleet's secret, from Redis");
                 }
             };
-            FleetSecret::InRedis { ours: key.get(), adopt: Box::new(adopt) }
+            FleetSecret::InRedis { ours: rand::random(), adopt: Box::new(adopt) }
         }
     };
     let in_redis = matches!(secret, FleetSecret::InRedis { .. });
-    let around = Around { secret, keys: Keys::none(), metrics: metrics.clone(), clock: clock.clone() };
+    let store = &config.store;
+    let around = Around { secret, keys: Keys::of(store.encryption_key.as_ref(), store.encryption_key_old.as_ref()), metrics: metrics.clone(), clock: clock.clone() };
     let shared = Shared::start(redis, around, cache, tasks)?;
     if in_redis {
         // Past the limit the start goes on; the secret is adopted when Redis is there.

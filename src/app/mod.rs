@@ -1,11 +1,12 @@
 //! The whole, put together: built from a config, reloaded, drained.
 
 mod fleet;
+mod store;
 
 use crate::accounts::Accounts;
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
-use crate::cache::Cache;
+use crate::cache::disk;
 use crate::config::Config;
 use crate::gateway::{Ask, Gateway, Settings};
 use crate::http::admin::{Admin, Readiness};
@@ -32,6 +33,8 @@ pub enum StartError {
     RedisCa(io::Error),
     #[error(transparent)]
     Upstream(#[from] Unusable),
+    #[error(transparent)]
+    Store(#[from] disk::Unusable),
 }
 
 /// How far the embedding model is.
@@ -62,11 +65,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let upstream = Upstream::new(&config.upstreams)?;
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
-    let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
-    let scope_key = fleet::scope_key(&config);
+    let (cache, secret) = store::open(&config, &clock, &metrics).await?;
+    let cache = Arc::new(cache);
+    let (memory, reembed_rate) = (config.cache.memory, config.store.reembed_rate);
+    let scope_key = fleet::scope_key(&config, secret);
     let accounts = Accounts::new(scope_key.clone(), clock.clone());
-    let around = (&metrics, &clock);
-    fleet::join(&config, &scope_key, &cache, around, &tasks).await.map_err(StartError::RedisCa)?;
+    fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks).await.map_err(StartError::RedisCa)?;
     let gateway = Arc::new(Gateway {
         settings: ArcSwap::from_pointee(Settings { config, upstream }),
         cache,
@@ -76,6 +80,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tasks: tasks.clone(),
     });
     let meaning = load_model(&gateway, &tasks);
+    store::restore(&gateway.cache, memory, reembed_rate, settled(meaning.clone()), &tasks);
     let addresses = (address(&api.0, api.1), address(&admin.0, admin.1));
     serve_admin(&gateway, &meaning, admin, &tasks);
     let drained = serve_api(&gateway, api, &tasks);
@@ -174,6 +179,12 @@ fn load_model(gateway: &Arc<Gateway>, tasks: &Tasks) -> watch::Receiver<Meaning>
         say.send_replace(said);
     });
     meaning
+}
+
+/// Completes once the model is loaded, or will not be.
+async fn settled(mut meaning: watch::Receiver<Meaning>) {
+    // The sender has gone: nothing loads.
+    let _ = meaning.wait_for(|now| *now != Meaning::Loading).await;
 }
 
 fn failed(why: String) -> Meaning {
@@ -279,6 +290,7 @@ impl Running {
         if tokio::time::timeout(limit, self.tasks.drained()).await.is_err() {
             tracing::warn!("background work was still going on at the drain limit");
         }
+        self.gateway.cache.close().await;
         cut.unwrap_or(0)
     }
 }

@@ -3,6 +3,7 @@
 use super::Cache;
 use super::codec::Embedding;
 use super::entry::{Content, Embedded, Entry, Tag};
+use super::restore::embedding_of;
 use crate::base::digest::{ExactKey, Partition, Scope};
 use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
@@ -50,11 +51,16 @@ impl Cache {
     }
 
     /// Makes a kept entry findable by meaning. One that has left L1 in the meantime stays away.
-    pub fn index(&self, entry: &Entry, vector: Vector) {
+    pub fn index(&self, entry: &Arc<Entry>, vector: Vector) {
         let (Some(semantic), Some(question)) = (self.semantic(), &entry.question) else { return };
         semantic.insert(entry.partition, entry.key, &vector, question.clone());
         if !self.store.has(&entry.key) {
             semantic.remove(&entry.partition, &entry.key);
+        }
+        if let Some(disk) = &self.disk
+            && disk.holds(&entry.key)
+        {
+            disk.put(entry, Some(embedding_of(semantic.model_name(), vector)));
         }
     }
 
@@ -106,6 +112,9 @@ impl Cache {
             content,
         });
         self.store.insert(entry.clone(), extra);
+        if let Some(disk) = &self.disk {
+            disk.put(&entry, None);
+        }
         entry
     }
 }

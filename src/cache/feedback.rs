@@ -6,19 +6,21 @@
 
 use super::Cache;
 use super::entry::{Entry, EntryId};
-use super::purge::{Purge, What};
 use crate::base::digest::ExactKey;
 use crate::semantic::embedder::Vector;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Bytes of all reports together, some three thousand refused questions. The least recently
 /// consulted leave first.
 const MEMORY: u64 = 8 << 20;
 /// Refused questions kept for each entry; of more, the oldest is forgotten, the raised bar stays.
 const MOST_REFUSED: usize = 8;
+/// How long a report waits for the disk; past that the entry leaves it a little later.
+const FLUSH: Duration = Duration::from_secs(2);
 /// What the map and the record take beside the refused questions.
 const OVERHEAD: usize = 300;
 
@@ -112,8 +114,11 @@ impl Cache {
             }
             _ => {
                 self.feedback.note(entry.key, |reports| reports.tally.wrong += 1);
-                let entries = vec![(entry.partition, entry.key)];
-                self.purge(&Purge { until: self.clock.now(), what: What::Entries(entries) });
+                self.drop_entry(&entry);
+                if let Some(shared) = self.shared() {
+                    shared.drop_entry(&entry);
+                }
+                self.flush(FLUSH).await;
                 Reported::Dropped
             }
         }
@@ -136,11 +141,12 @@ impl Cache {
         Some((vector, score))
     }
 
+    /// Out of memory and off the disk.
     pub(super) fn drop_entry(&self, entry: &Entry) {
-        self.store.remove(&entry.key);
-        if let Some(semantic) = self.semantic() {
-            semantic.remove(&entry.partition, &entry.key);
+        if let Some(disk) = &self.disk {
+            disk.remove(&entry.key);
         }
+        self.forget(entry);
     }
 }
 

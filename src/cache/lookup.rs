@@ -88,7 +88,12 @@ impl Cache {
     /// its partition holds anything (an empty one costs no embedding).
     pub async fn lookup(&self, lookup: Lookup<'_>) -> Looked {
         let canon = lookup.canon;
-        let why = match self.at_exact_key(self.exact(&canon.exact, &canon.partition), lookup.demand) {
+        let mut own = self.exact(&canon.exact, &canon.partition);
+        if own.is_none() && self.may_recall(&canon.exact) {
+            self.recall(&[canon.exact]).await;
+            own = self.exact(&canon.exact, &canon.partition);
+        }
+        let why = match self.at_exact_key(own, lookup.demand) {
             Ok(found) => return Looked::Hit(found),
             Err(missed) => missed,
         };

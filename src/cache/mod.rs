@@ -9,11 +9,12 @@
 //! With `[redis]`, L3 stands beside L1 and behind L2 (`shared` has the picture).
 //!
 //! L2 is an index over L1's entries, not a second store: one entry, one weight, one eviction. What is
-//! evicted from L1 leaves the index with it.
+//! evicted from L1 leaves the index with it; on disk it stays until it expires, and comes back by its exact key.
 //!
 //! Promises: a hit is fresh, of the same scope and context, and, by meaning, verified. A fault of the
 //! model or the index is a miss. Memory is bounded by `cache.memory`; the bound is eventual within
-//! moka's write buffer (a few hundred entries). Nothing here waits but for one embedding.
+//! moka's write buffer (a few hundred entries). Nothing here waits but for one embedding, and for one row of
+//! the disk where it may hold what memory does not.
 //!
 //! | file | has |
 //! |---|---|
@@ -26,12 +27,17 @@
 //! | `feedback` | what people said of entries, and what follows from it |
 //! | `outlines` | what each partition is made of, to name what differs |
 //! | `explain` | the cascade told instead of done |
+//! | `disk` | entries on disk, behind the request path |
+//! | `restore` | entries brought back from there |
+//! | `purge` | taking entries out by what they are |
+//! | `carry` | entries to and from other servers |
 //! | `flight` | identical requests in progress |
-//! | `purge` | what is to be forgotten, here and on every replica |
 //! | `shared` | L3: what replicas share through Redis |
 
 pub mod admit;
+pub mod carry;
 pub mod codec;
+pub mod disk;
 pub mod entry;
 pub mod explain;
 pub mod feedback;
@@ -39,6 +45,7 @@ pub mod flight;
 pub mod lookup;
 pub mod outlines;
 pub mod purge;
+pub mod restore;
 pub mod shared;
 pub mod store;
 pub mod verdict;
@@ -51,9 +58,12 @@ use crate::base::clock::Clock;
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwapOption;
+use disk::Disk;
 use feedback::Feedback;
 use flight::Flights;
 use outlines::Outlines;
+use purge::Fleet;
+use restore::Anew;
 use shared::Shared;
 use std::sync::{Arc, OnceLock};
 use store::Store;
@@ -68,6 +78,12 @@ pub struct Cache {
     feedback: Feedback,
     /// Absent where the config names no Redis.
     shared: OnceLock<Arc<Shared>>,
+    /// Absent where entries are kept in memory only.
+    disk: Option<Arc<Disk>>,
+    anew: Anew,
+    /// Who else is told of a purge.
+    fleet: OnceLock<Arc<dyn Fleet>>,
+    metrics: Arc<Metrics>,
     clock: Clock,
 }
 
@@ -75,9 +91,26 @@ impl Cache {
     /// `memory`: bytes for entries, their vectors and the index together.
     pub fn new(memory: u64, clock: Clock, metrics: Arc<Metrics>) -> Cache {
         let semantic: Arc<ArcSwapOption<Semantic>> = Arc::default();
-        let store = Store::new(memory, semantic.clone(), metrics);
+        let store = Store::new(memory, semantic.clone(), metrics.clone());
         let (outlines, feedback) = (Outlines::new(), Feedback::new());
-        Cache { store, semantic, flights: Arc::default(), outlines, feedback, shared: OnceLock::new(), clock }
+        Cache {
+            store,
+            semantic,
+            flights: Arc::default(),
+            outlines,
+            feedback,
+            shared: OnceLock::new(),
+            disk: None,
+            anew: Anew::default(),
+            fleet: OnceLock::new(),
+            metrics,
+            clock,
+        }
+    }
+
+    /// From now on entries are kept on disk as well.
+    pub fn with_disk(self, disk: Disk) -> Cache {
+        Cache { disk: Some(Arc::new(disk)), ..self }
     }
 
     /// From now on questions are compared by meaning with this model.

@@ -14,6 +14,7 @@
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
 //! | `redis` | `[redis]`: its settings and their reader |
+//! | `store` | the part for `[store]` |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -29,6 +30,7 @@ pub mod read;
 mod reader;
 pub mod redis;
 pub mod source;
+mod store;
 mod unserved;
 mod upstreams;
 mod values;
@@ -41,7 +43,7 @@ pub use source::{Flags, Source};
 
 use crate::base::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything a running system needs to know, already checked.
@@ -51,6 +53,7 @@ pub struct Config {
     pub limits: Limits,
     pub cache: Cache,
     pub semantic: Semantic,
+    pub store: Store,
     pub upstreams: Vec<Upstream>,
     /// The policy where no route matches.
     pub policy: Policy,
@@ -125,6 +128,40 @@ pub struct Semantic {
     pub patience: Duration,
     /// Entries of one partition from which the index turns from flat to HNSW. Default 4,096.
     pub hnsw_from: usize,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    pub path: StorePath,
+    /// Bytes on disk at most. Default 1 GiB.
+    pub max_bytes: u64,
+    /// What entries are encrypted with, on disk and in Redis.
+    pub encryption_key: Option<Secret>,
+    /// The key before it: what it encrypted is still read.
+    pub encryption_key_old: Option<Secret>,
+    /// Questions embedded anew a second after a change of `semantic.model`. Default 50.
+    pub reembed_rate: usize,
+}
+
+/// Where entries are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorePath {
+    /// In memory only: `path = ""`.
+    Off,
+    /// `data` in the working directory, because nothing else was said; without it serving goes on.
+    Default,
+    Given(PathBuf),
+}
+
+impl StorePath {
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            StorePath::Off => None,
+            StorePath::Default => Some(Path::new("data")),
+            StorePath::Given(path) => Some(path),
+        }
+    }
 }
 
 /// `[[upstream]]`
@@ -285,6 +322,18 @@ impl Default for Semantic {
             queue: 256,
             patience: Duration::from_millis(50),
             hnsw_from: 4_096,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store {
+            path: StorePath::Default,
+            max_bytes: 1 << 30,
+            encryption_key: None,
+            encryption_key_old: None,
+            reembed_rate: 50,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::problem::{Problem, Problems};
 use super::reader::{At, Place, Report, Section, as_table, as_tables, line_and_column};
 use super::source::{Overrides, Source};
-use super::{Cache, Config, Limits, Log, Semantic, Server, policies, redis, upstreams, values};
+use super::{Cache, Config, Limits, Log, Semantic, Server, policies, redis, store, upstreams, values};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -89,6 +89,7 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
     let policy = policies::read(&mut cache_section, &mut semantic_section, &Default::default());
     cache_section.finish();
     semantic_section.finish();
+    let store = store::read(report, &mut root, source);
     let routes = policies::read_routes(report, &root.tables("route"), &policy);
     let upstreams = upstreams::read(report, &mut root, source);
     let redis = redis::read(report, &mut root, source);
@@ -96,7 +97,7 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
     let log = read_log(&mut log_section);
     log_section.finish();
     root.finish();
-    Config { server, limits, cache, semantic, upstreams, policy, routes, redis, log }
+    Config { server, limits, cache, semantic, store, upstreams, policy, routes, redis, log }
 }
 
 /// The document's first level: its sections, each handed out once.

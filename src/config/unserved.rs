@@ -3,7 +3,6 @@
 
 /// Section, key (or `key = value`), and what to say.
 const UNSERVED: &[(&str, &str, &str)] = &[
-    ("", "store", "entries are kept in memory only in this version; remove [store]"),
     ("", "key", "virtual keys are not served in this version; clients use their own, remove [[key]]"),
     ("", "model", "models are not mapped to deployments in this version; remove [[model]]"),
     ("semantic", "max_wrong_rate", "not served in this version; set `threshold` and `verify` instead"),

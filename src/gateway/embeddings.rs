@@ -31,6 +31,7 @@ type Decided = Result<(Verdict, Reply), Fault>;
 impl Gateway {
     /// Answers what is known from the cache and asks upstream for the rest.
     pub(super) async fn embedding(self: &Arc<Self>, visit: EmbeddingVisit) -> Decided {
+        self.cache.recall(&visit.keys).await;
         let (known, tier) = self.known(&visit).await;
         let missing = known.iter().filter(|entry| entry.is_none()).count();
         if missing == 0 {

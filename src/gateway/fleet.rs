@@ -30,7 +30,7 @@ impl Gateway {
     /// Whose turn it is to ask the upstream, over all replicas.
     pub(super) async fn turn(&self, visit: &Visit) -> Turn {
         match self.cache.shared() {
-            Some(shared) => shared.turn(&visit.canon.partition, &visit.canon.exact).await,
+            Some(shared) => shared.turn(&visit.canon.exact).await,
             None => Turn::Alone,
         }
     }

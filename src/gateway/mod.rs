@@ -21,6 +21,7 @@
 //! | `lane` | from the errand to the client, bounded in bytes |
 //! | `explain` | what would become of a request, and why |
 //! | `sentence` | the words of verdicts, in sentences |
+//! | `warm` | answers that somebody brings along |
 //! | `report` | the headers that say what was decided |
 
 pub mod coding;
@@ -35,6 +36,7 @@ pub mod miss;
 pub mod report;
 mod sentence;
 pub mod visit;
+pub mod warm;
 
 use crate::accounts::Accounts;
 use crate::base::clock::Clock;

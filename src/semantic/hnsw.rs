@@ -55,6 +55,13 @@ impl Graph {
         found.iter().map(|point| Scored { id: point.d_id as u64, score: 1.0 - point.distance }).collect()
     }
 
+    /// Every point, the dead among them.
+    pub fn each(&self, mut take: impl FnMut(u64, &[f32])) {
+        for point in self.hnsw.get_point_indexation() {
+            take(point.get_origin_id() as u64, point.get_v());
+        }
+    }
+
     /// Points, dead ones included.
     pub fn points(&self) -> usize {
         self.hnsw.get_nb_point()

@@ -8,7 +8,7 @@
 //! A row is always in exactly one of the two, so no insert is lost while a graph is built.
 
 use super::embedder::Vector;
-use super::flat::{Best, Flat, Scored};
+use super::flat::{Best, Flat, Scored, dot};
 use super::hnsw::Graph;
 use super::index::Neighbour;
 use crate::base::digest::ExactKey;
@@ -120,6 +120,24 @@ impl Entries {
             found.extend(graph.search(query, 2 * k + 8));
         }
         self.resolve(found, k, min_score)
+    }
+
+    /// Every key with a cosine of at least `min_score`, and that; looks at every vector.
+    pub fn within(&self, query: &[f32], min_score: f32) -> Vec<(ExactKey, f32)> {
+        let (tail, graph) = {
+            let state = self.state.read();
+            (state.tail.copy(usize::MAX), state.graph.clone())
+        };
+        let near = |row: &[f32]| Some(dot(row, query)).filter(|score| *score >= min_score);
+        let mut found: Vec<(u64, f32)> =
+            tail.iter().filter_map(|(id, row)| near(row).map(|score| (*id, score))).collect();
+        if let Some(graph) = graph {
+            graph.each(|id, row| found.extend(near(row).map(|score| (id, score))));
+        }
+        let state = self.state.read();
+        let mut seen = HashSet::default();
+        let fresh = found.into_iter().filter(|(id, _)| seen.insert(*id));
+        fresh.filter_map(|(id, score)| Some((*state.keys.get(&id)?, score))).collect()
     }
 
     fn resolve(&self, mut found: Vec<Scored>, k: usize, min_score: f32) -> Vec<Neighbour> {

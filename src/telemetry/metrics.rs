@@ -22,10 +22,12 @@
 //! | `shared_leases_total` | outcome | turns to ask the upstream: `ours`, `answered`, `alone` |
 //! | `shared_followed_total` | kind | what came from other replicas by stream: `entry`, `purge` |
 //! | `flights`, `connections` | | in progress now |
+//! | `store_…`, `undecodable_…`, `restored_…`, `reembed_…`, `purged_…` | | the store: see `stored` |
 //! | `embeddings_total`, `embeddings_shed_total`, `embedding_seconds_total`, `embedding_queue` | | the embedder |
 //!
 //! Recording one request costs two hash look-ups and no allocation.
 
+use super::stored::StoreMetrics;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -36,7 +38,8 @@ use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-type Word = &'static str;
+/// A word from a fixed list.
+pub type Word = &'static str;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Decided {
@@ -144,6 +147,8 @@ pub struct Metrics {
     embeddings: Counter,
     embeddings_shed: Counter,
     embedding_time: Counter<f64, AtomicU64>,
+    /// The store on disk.
+    pub store: StoreMetrics,
     registry: Registry,
     /// One scrape at a time, so that counters that are copied are copied once.
     scrape: Mutex<Snapshot>,
@@ -189,6 +194,7 @@ impl Metrics {
             embeddings: Counter::default(),
             embeddings_shed: Counter::default(),
             embedding_time: Counter::default(),
+            store: StoreMetrics::default(),
             registry: Registry::default(),
             scrape: Mutex::default(),
         };
@@ -221,6 +227,7 @@ impl Metrics {
         );
         registry.register("embedding_seconds", "Time spent embedding", metrics.embedding_time.clone());
         metrics.shared.register(&mut registry);
+        metrics.store.register(&mut registry);
         Metrics { registry, ..metrics }
     }
 

@@ -20,6 +20,7 @@ mod semantic;
 mod serving;
 mod shared;
 mod stand_in;
+mod store;
 mod streams;
 mod verify;
 mod why;

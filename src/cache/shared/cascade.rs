@@ -13,9 +13,9 @@ use crate::semantic::embedder::{EmbedError, Vector};
 use crate::semantic::{Neighbour, Semantic};
 use std::sync::Arc;
 
-/// How far Redis's rounded cosine may lie from the true one: eight bits a number were off by less than
-/// 0.01 for 10,000 pairs of both shipped models' vectors.
-const ROUNDING: f32 = 0.02;
+/// How far Redis's rounded cosine may lie from the true one, with room: for 20,000 pairs of random vectors of
+/// 384 and 512 numbers, at cosines from 0 to 1, eight bits a number were off by 0.0024 at most.
+const ROUNDING: f32 = 0.01;
 
 impl Cache {
     /// What follows on a miss in L1 while the tier flows. The exact look-up runs beside the embedding; an

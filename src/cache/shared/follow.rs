@@ -16,6 +16,8 @@ use std::time::Duration;
 /// How long one reading waits for something new. Short enough that a server that has fallen silent is
 /// noticed.
 const BLOCK: Duration = Duration::from_secs(2);
+/// The same while the model is loading: what there is to follow is followed soon after.
+const MODELLESS: Duration = Duration::from_millis(100);
 /// What an answer may take beyond that.
 const SLACK: Duration = Duration::from_secs(2);
 /// Between two attempts.
@@ -55,21 +57,23 @@ impl Shared {
     }
 
     /// Catches up, and then follows until the connection breaks.
-    async fn follow_once(&self, cache: &Cache, admitted: &mut Option<String>) -> Result<(), Trouble> {
+    async fn follow_once(&self, cache: &Arc<Cache>, admitted: &mut Option<String>) -> Result<(), Trouble> {
         let mut line = self.dialler.dial().await?;
         loop {
             // Without a model nothing is found by meaning, and by its exact key all is found anyway.
-            let filling = self.meaning() == Some(Meaning::Stream) && cache.semantic().is_some();
+            let modelled = cache.semantic().is_some();
+            let filling = modelled && self.meaning() == Some(Meaning::Stream);
+            let block = if modelled { BLOCK } else { MODELLESS };
             if filling && admitted.is_none() {
                 *admitted = Some(self.fill(cache, &mut line).await?);
             }
             let place = admitted.as_deref().filter(|_| filling);
-            let call = self.reading(place);
-            let read = within(BLOCK + SLACK, call.query_async::<Value>(&mut line)).await?;
+            let call = self.reading(place, block);
+            let read = within(block + SLACK, call.query_async::<Value>(&mut line)).await?;
             for (name, lines) in streams(&read) {
                 let last = lines.last().map(|line| line.id.clone());
                 if name == self.names.purged().as_bytes() {
-                    self.take_purge_lines(cache, &lines);
+                    self.take_purge_lines(cache, &lines).await;
                 } else {
                     self.take_admissions(cache, &lines).await?;
                     *admitted = last.or(admitted.take());
@@ -78,9 +82,9 @@ impl Shared {
         }
     }
 
-    fn reading(&self, admitted: Option<&str>) -> Cmd {
+    fn reading(&self, admitted: Option<&str>, block: Duration) -> Cmd {
         let mut call = redis::cmd("XREAD");
-        call.arg("COUNT").arg(BATCH).arg("BLOCK").arg(millis(BLOCK)).arg("STREAMS").arg(self.names.purged());
+        call.arg("COUNT").arg(BATCH).arg("BLOCK").arg(millis(block)).arg("STREAMS").arg(self.names.purged());
         if admitted.is_some() {
             call.arg(self.names.admitted());
         }
@@ -130,21 +134,22 @@ impl Shared {
     /// while we were away must not come back.
     pub(super) async fn learn_purges(
         &self,
-        cache: &Cache,
+        cache: &Arc<Cache>,
         line: &mut MultiplexedConnection,
     ) -> Result<(), Trouble> {
         let after = self.purges_read.lock().as_ref().map_or_else(|| "-".to_owned(), |place| format!("({place}"));
         let mut call = redis::cmd("XRANGE");
         call.arg(self.names.purged()).arg(after).arg("+").arg("COUNT").arg(2 * PURGES);
         let read = within(SLACK, call.query_async::<Value>(line)).await?;
-        self.take_purge_lines(cache, &lines(&read));
+        self.take_purge_lines(cache, &lines(&read)).await;
         Ok(())
     }
 
-    fn take_purge_lines(&self, cache: &Cache, lines: &[Line]) {
+    async fn take_purge_lines(&self, cache: &Arc<Cache>, lines: &[Line]) {
         // Our own were done when they were made.
         let others = lines.iter().filter(|line| line.field(b"r") != Some(&self.replica));
-        self.take_purges(cache, others.map(|line| line.field(b"w").unwrap_or_default()));
+        let written: Vec<Vec<u8>> = others.filter_map(|line| Some(line.field(b"w")?.to_vec())).collect();
+        self.take_purges(cache, written).await;
         if let Some(last) = lines.last() {
             *self.purges_read.lock() = Some(last.id.clone());
         }

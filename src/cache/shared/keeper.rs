@@ -23,7 +23,7 @@ impl Shared {
         self.behind(async move { shared.connect_for_ever(&cache).await });
     }
 
-    async fn connect_for_ever(&self, cache: &Cache) {
+    async fn connect_for_ever(&self, cache: &Arc<Cache>) {
         let (mut wait, mut known) = (SOONEST, None);
         loop {
             match self.connect(cache).await {
@@ -71,12 +71,12 @@ impl Shared {
 
     /// Two connections to a server that answers within the time-box, knows the fleet's secret, and has
     /// taken every purge that waited.
-    async fn connect(&self, cache: &Cache) -> Result<Lines, Trouble> {
+    async fn connect(&self, cache: &Arc<Cache>) -> Result<Lines, Trouble> {
         let (read, write) = tokio::join!(self.dialler.dial(), self.dialler.dial());
         let (mut read, mut write) = (read?, write?);
         // The first call wakes both ends; the one that follows is what a look-up would take.
         examine(&mut read, UNHURRIED).await?;
-        let name = self.names.entry(&Partition([0; 32]), &ExactKey([0; 32]));
+        let name = self.names.entry(&ExactKey([0; 32]));
         within(self.timeout, redis::cmd("GET").arg(name).query_async::<Option<Vec<u8>>>(&mut read)).await?;
         let set = self.names.vectors(&Partition([0; 32]), "");
         let meaning = meaning_of(&mut read, &set, UNHURRIED).await?;

@@ -4,7 +4,7 @@ use super::Shared;
 use super::keeper::UNHURRIED;
 use super::queue::Write;
 use super::write::millis;
-use crate::base::digest::{ExactKey, Partition};
+use crate::base::digest::ExactKey;
 use redis::{RedisResult, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,17 +63,17 @@ enum Look {
 impl Shared {
     /// Waits for the turn to ask for an entry: `redis.flight_wait` at most while another replica asks, one
     /// round trip where none does, and not at all where leases are off or Redis is not asked.
-    pub async fn turn(self: &Arc<Self>, partition: &Partition, key: &ExactKey) -> Turn {
+    pub async fn turn(self: &Arc<Self>, key: &ExactKey) -> Turn {
         if self.flight_wait.is_zero() || self.breaker.lines().is_none() {
             return Turn::Alone;
         }
-        let turn = self.wait_for_turn(partition, key).await;
+        let turn = self.wait_for_turn(key).await;
         self.metrics.shared_lease(turn.word());
         turn
     }
 
-    async fn wait_for_turn(self: &Arc<Self>, partition: &Partition, key: &ExactKey) -> Turn {
-        let (name, entry) = (self.names.lease(partition, key), self.names.entry(partition, key));
+    async fn wait_for_turn(self: &Arc<Self>, key: &ExactKey) -> Turn {
+        let (name, entry) = (self.names.lease(key), self.names.entry(key));
         let token = format!("{:016x}", rand::random::<u64>());
         let (until, mut pause) = (Instant::now() + self.flight_wait, FIRST_LOOK);
         loop {

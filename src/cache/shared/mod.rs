@@ -60,7 +60,7 @@ use queue::{Queue, Write};
 use redis::RedisResult;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How the secret that scopes are keyed with is agreed on.
@@ -85,6 +85,8 @@ pub struct Shared {
     queue: Queue,
     rules: Rules,
     waiting: Waiting,
+    /// What is shared; it owns this.
+    cache: Weak<Cache>,
     /// How far the stream of purges has been read.
     purges_read: Mutex<Option<String>>,
     /// When each caller's proof was last passed on; empty after a reconnection, for Redis may be too.
@@ -127,6 +129,7 @@ impl Shared {
             queue,
             rules: Rules::default(),
             waiting: Waiting::default(),
+            cache: Arc::downgrade(cache),
             purges_read: Mutex::default(),
             proofs: moka::sync::Cache::builder().max_capacity(PROOFS).build_with_hasher(Default::default()),
             replica: rand::random(),
@@ -135,6 +138,7 @@ impl Shared {
             tasks: tasks.clone(),
         });
         cache.share_through(shared.clone());
+        cache.set_fleet(shared.clone());
         shared.clone().keep(cache.clone());
         shared.clone().write_behind(writes);
         shared.clone().follow(cache.clone());

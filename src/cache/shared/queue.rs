@@ -1,7 +1,7 @@
 //! What waits to be written, bounded in number and in bytes.
 
 use crate::base::clock::Millis;
-use crate::base::digest::{ExactKey, Partition};
+use crate::base::digest::ExactKey;
 use crate::cache::codec::Embedding;
 use crate::cache::entry::Entry;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ pub enum Write {
     Release { name: String, token: String },
     /// A member of a vector set whose entry is gone.
     Forget { set: String, key: ExactKey },
-    /// Entries to be deleted, with their vectors.
-    Delete { entries: Vec<(Partition, ExactKey)> },
+    /// Entries to be deleted; their vectors leave when they are met.
+    Delete { keys: Vec<ExactKey> },
     /// There are purges to be delivered.
     Purges,
     /// There is something to be scrubbed: a step of it is done.
@@ -38,7 +38,7 @@ impl Write {
             Write::Entry { entry, embedding } => {
                 entry.size() + embedding.as_ref().map_or(0, |held| size_of_val(&*held.vector))
             }
-            Write::Delete { entries } => size_of_val(entries.as_slice()),
+            Write::Delete { keys } => size_of_val(keys.as_slice()),
             Write::Proof { .. } | Write::Release { .. } | Write::Forget { .. } | Write::Purges | Write::Scrub => 0,
         }
     }

@@ -36,7 +36,7 @@ impl Shared {
         key: &ExactKey,
     ) -> Option<Stored> {
         let mut call = redis::cmd("GET");
-        call.arg(self.names.entry(partition, key));
+        call.arg(self.names.entry(key));
         let mut line = lines.read.clone();
         let asked = call.query_async::<Option<Vec<u8>>>(&mut line);
         let found = self.timed(lines, "get", self.timeout, asked).await;
@@ -53,8 +53,8 @@ impl Shared {
         hurry: Hurry,
     ) -> Result<Vec<Option<Stored>>, Trouble> {
         let mut call = redis::cmd("MGET");
-        for (partition, key) in names {
-            call.arg(self.names.entry(partition, key));
+        for (_, key) in names {
+            call.arg(self.names.entry(key));
         }
         let (mut line, limit) = match hurry {
             Hurry::Request => (lines.read.clone(), self.timeout),
@@ -110,8 +110,8 @@ impl Shared {
                 return None;
             }
         };
-        if self.rules.refuses(&stored.entry) {
-            self.delete(vec![(*partition, *key)]);
+        if self.rules.refuses(&stored.entry, stored.embedding.as_ref()) {
+            self.enqueue(Write::Delete { keys: vec![*key] });
             return None;
         }
         stored.entry.is_fresh(self.clock.now()).then_some(stored)

@@ -6,7 +6,7 @@ use super::keeper::UNHURRIED;
 use super::line::{Lines, Meaning};
 use super::queue::{Write, Writes};
 use super::read::bytes_of;
-use crate::base::digest::{ExactKey, Partition};
+use crate::base::digest::ExactKey;
 use crate::cache::codec::{self, Embedding};
 use crate::cache::entry::Entry;
 use redis::{FromRedisValue, Pipeline, RedisResult, Value};
@@ -35,7 +35,7 @@ struct Looked {
 enum Answer {
     Outcome,
     /// Of `VRANDMEMBER` on this set.
-    Sample { set: String, partition: Partition },
+    Sample { set: String },
     /// Nothing that matters.
     Aside,
 }
@@ -76,7 +76,7 @@ impl Shared {
         };
         self.note_refusals(&answers, &results, refused);
         let samples = answers.into_iter().zip(results).filter_map(|(answer, result)| match answer {
-            Answer::Sample { set, partition } => Some((set, partition, result.ok()?)),
+            Answer::Sample { set } => Some((set, result.ok()?)),
             _ => None,
         });
         self.sweep(&lines, samples.collect()).await;
@@ -111,9 +111,9 @@ impl Shared {
                     pipe.cmd("VREM").arg(set).arg(&key.0);
                     answers.push(Answer::Aside);
                 }
-                Write::Delete { entries } => {
-                    for (partition, key) in entries {
-                        pipe.cmd("UNLINK").arg(self.names.entry(&partition, &key));
+                Write::Delete { keys } => {
+                    for key in keys {
+                        pipe.cmd("UNLINK").arg(self.names.entry(&key));
                         answers.push(Answer::Aside);
                     }
                 }
@@ -132,11 +132,11 @@ impl Shared {
         meaning: Meaning,
     ) {
         let ttl = entry.ttl(self.clock.now());
-        if ttl.is_zero() || self.rules.refuses(entry) {
+        if ttl.is_zero() || self.rules.refuses(entry, embedding) {
             return;
         }
         let bytes = codec::encode(entry, embedding, &self.keys);
-        pipe.cmd("SET").arg(self.names.entry(&entry.partition, &entry.key)).arg(bytes);
+        pipe.cmd("SET").arg(self.names.entry(&entry.key)).arg(bytes);
         pipe.arg("PX").arg(millis(ttl));
         answers.push(Answer::Outcome);
         let Some(embedding) = embedding else { return };
@@ -154,7 +154,7 @@ impl Shared {
         }
         pipe.cmd("VRANDMEMBER").arg(&set).arg(LOOKED_AT);
         answers.extend([Answer::Outcome, Answer::Aside, Answer::Aside]);
-        answers.push(Answer::Sample { set, partition: entry.partition });
+        answers.push(Answer::Sample { set });
     }
 
     /// Counts what was written; says once that Redis has begun, or ceased, to refuse.
@@ -187,12 +187,12 @@ impl Shared {
     }
 
     /// Takes members out whose entry is gone.
-    async fn sweep(&self, lines: &Arc<Lines>, samples: Vec<(String, Partition, Value)>) {
+    async fn sweep(&self, lines: &Arc<Lines>, samples: Vec<(String, Value)>) {
         let mut looked: Vec<Looked> = Vec::new();
-        for (set, partition, sample) in samples {
+        for (set, sample) in samples {
             let members = Vec::<Vec<u8>>::from_redis_value_ref(&sample).unwrap_or_default();
             for member in members.into_iter().filter_map(|member| member.try_into().ok()).map(ExactKey) {
-                looked.push(Looked { set: set.clone(), member, entry: self.names.entry(&partition, &member) });
+                looked.push(Looked { set: set.clone(), member, entry: self.names.entry(&member) });
             }
         }
         if looked.is_empty() {

@@ -55,8 +55,15 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
     let models = TempDir::new().unwrap();
     let text =
         text.replace("models_dir = \"models\"", &format!("models_dir = \"{}\"", models.path().display()));
-    let environment = [("OPENAI_API_KEY", "sk-1"), ("REPRISE_ADMIN_TOKEN", "t"),
-        ("REDIS_PASSWORD", "p"), ("REPRISE_FLEET_SECRET", "sixteen-or-more-letters")];
+    let (key, before) = ("k".repeat(32), "b".repeat(32));
+    let environment = [
+        ("OPENAI_API_KEY", "sk-1"),
+        ("REPRISE_ADMIN_TOKEN", "t"),
+        ("REPRISE_STORE_KEY", &key),
+        ("REPRISE_STORE_KEY_OLD", &before),
+        ("REDIS_PASSWORD", "p"),
+        ("REPRISE_FLEET_SECRET", "sixteen-or-more-letters"),
+    ];
     let config = read_with(&text, &environment, Flags::default()).unwrap();
     assert_eq!((config.upstreams.len(), config.routes.len()), (1, 1));
 

@@ -4,8 +4,7 @@ use super::{count, counted, eventually, exact, fleet, flowing, hit, replica, wri
 use crate::world::redis::{BOTH, Kind, Server};
 use crate::world::upstream::{Say, Upstream, body, completion};
 use crate::world::{World, chat, chat_with};
-use reprise::base::clock::Millis;
-use reprise::cache::purge::{Purge, What};
+use reprise::cache::purge::Order;
 use reprise::cache::shared::Meaning;
 use serde_json::json;
 use std::sync::Arc;
@@ -108,9 +107,7 @@ async fn a_purge_reaches_every_replica_and_redis() {
                 hit(other, question).await;
             }
         }
-        let cache = &a.server.gateway().cache;
-        let soon = Millis(cache_now(&a).0 + 1);
-        cache.purge(&Purge { until: soon, what: What::Tag(("feature".into(), "faq".into())) });
+        purge(&a, &Order { tag: Some("feature=faq".to_owned()), ..Order::default() }).await;
         for other in [&b, &c] {
             counted(other, "reprise_shared_followed_total{kind=\"purge\"}", 1).await;
             assert!(!is_known(other, "one").await, "{kind:?}");
@@ -124,13 +121,41 @@ async fn a_purge_reaches_every_replica_and_redis() {
     }
 }
 
-fn cache_now(world: &World) -> Millis {
-    world.server.gateway().clock.now()
+async fn purge(world: &World, order: &Order) {
+    // What is stored in the same millisecond is purged too.
+    let clock = world.server.gateway().clock.clone();
+    let now = clock.now();
+    eventually("time goes on", async || clock.now() > now).await;
+    world.server.gateway().cache.purge(order, false).await.expect("an order");
+    let done = clock.now();
+    eventually("time goes on", async || clock.now() > done).await;
+}
+
+fn everything() -> Order {
+    Order { all: true, ..Order::default() }
 }
 
 async fn is_known(world: &World, question: &str) -> bool {
     let only = [("cache-control", "only-if-cached")];
     world.send_with(&chat(question), &only).await.verdict() == "hit"
+}
+
+#[tokio::test]
+async fn a_purge_by_meaning_reaches_what_only_another_replica_knows() {
+    for kind in BOTH {
+        let server = Server::start(kind);
+        let [a, b] = fleet(&server, |_| ()).await;
+        for world in [&a, &b] {
+            world.server.semantic_ready().await.unwrap();
+        }
+        b.ask(ASKED).await;
+        b.ask("What are your opening hours?").await;
+        written(&b, "done", 3).await;
+        purge(&a, &Order { near: Some(REWORDED.to_owned()), ..Order::default() }).await;
+        counted(&b, "reprise_shared_followed_total{kind=\"purge\"}", 1).await;
+        assert!(!is_known(&b, ASKED).await && !is_known(&a, ASKED).await, "{kind:?}");
+        assert!(is_known(&b, "What are your opening hours?").await, "{kind:?}");
+    }
 }
 
 #[tokio::test]
@@ -157,8 +182,7 @@ async fn a_purge_while_redis_is_away_is_delivered_before_redis_is_asked_again() 
     let dump = dump(&server).await;
     server.kill();
     super::state(&a, reprise::cache::shared::State::Shut).await;
-    let until = cache_now(&a);
-    a.server.gateway().cache.purge(&Purge { until, what: What::Everything });
+    purge(&a, &everything()).await;
     server.start_again();
     restore(&server, dump).await;
     flowing(&a).await;
@@ -249,17 +273,10 @@ async fn lease_name(server: &Server, world: &World, question: &str) -> String {
     eventually("it is shared", async || server.names("reprise:1:e:*").await.len() > before.len()).await;
     let entry = server.names("reprise:1:e:*").await.into_iter().find(|name| !before.contains(name)).unwrap();
     let lease = entry.replace("reprise:1:e:", "reprise:1:l:");
-    eventually("the lease is given back", async || server.names(&lease_pattern(&lease)).await.is_empty()).await;
-    let until = Millis(cache_now(world).0 + 1);
-    world.server.gateway().cache.purge(&Purge { until, what: What::Everything });
+    eventually("the lease is given back", async || server.names(&lease).await.is_empty()).await;
+    purge(world, &everything()).await;
     eventually("it is gone", async || !server.names("reprise:1:e:*").await.contains(&entry)).await;
-    // The purge holds until `until`.
-    eventually("time goes on", async || cache_now(world) > until).await;
     lease
-}
-
-fn lease_pattern(lease: &str) -> String {
-    lease.replace(['{', '}'], "?")
 }
 
 #[tokio::test]

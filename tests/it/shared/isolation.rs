@@ -1,6 +1,6 @@
 //! No entry crosses a scope, a namespace or a context, whatever the backend.
 
-use super::{count, fleet};
+use super::{count, counted, eventually, fleet};
 use crate::world::redis::{BOTH, Kind, Server};
 use crate::world::upstream::{body, completion};
 use crate::world::{World, chat_with, read};
@@ -49,6 +49,8 @@ async fn random_traffic_over_two_replicas_never_crosses_a_scope() {
                 "miss" => {
                     assert_eq!(answer.text(), text, "a miss is the upstream's own answer");
                     recorded.insert(text, (context, question));
+                    // What others follow is passed on before the next one asks.
+                    eventually("it is written", async || world.server.gateway().cache.shared().unwrap().queued() == 0).await;
                 }
                 "hit" => {
                     hits += 1;
@@ -62,6 +64,9 @@ async fn random_traffic_over_two_replicas_never_crosses_a_scope() {
                 }
                 other => panic!("{other}"),
             }
+        }
+        if kind == Kind::Seven {
+            counted(&a, "reprise_shared_followed_total{kind=\"entry\"}", 6).await;
         }
         let followed = count(&a, "reprise_shared_followed_total{kind=\"entry\"}");
         let exchanged = if kind == Kind::Eight { far } else { followed };
