@@ -165,8 +165,8 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "1:2  redis  answers are not shared through Redis in this version; remove [redis]",
         ),
         (
-            "[store]\npath = \"data\"",
-            "1:2  store  entries are kept in memory only in this version; remove [store]",
+            "[store]\nmax_bytes = \"1MiB\"",
+            "2:13  store.max_bytes  \"1MiB\" is out of range; expected 64.0 MiB to 16.0 TiB",
         ),
         (
             "[[key]]\nname = \"a\"",
