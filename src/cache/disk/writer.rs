@@ -85,6 +85,8 @@ fn write_all(
                     bytes += body.len();
                     if body.len() as u64 > shared.max_bytes / LARGEST_SHARE {
                         shared.metrics.store.dropped("too_big", 1);
+                        // Nor is what was there before it.
+                        gone.push(hash(&key));
                         continue;
                     }
                     rows.push(Row { hash: hash(&key), expires: entry.expires, body });

@@ -98,7 +98,7 @@ async fn a_hundred_thousand_entries_come_back_in_time() {
             if semantic.is_some_and(|semantic| semantic.index().len() >= wanted) {
                 return;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(120), found).await.expect("all come back");
