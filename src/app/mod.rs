@@ -54,6 +54,7 @@ pub struct Running {
     api: SocketAddr,
     admin: SocketAddr,
     meaning: watch::Receiver<Meaning>,
+    restored: watch::Receiver<bool>,
     drained: watch::Receiver<Option<Drained>>,
     tasks: Tasks,
 }
@@ -80,11 +81,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tasks: tasks.clone(),
     });
     let meaning = load_model(&gateway, &tasks);
-    store::restore(&gateway.cache, memory, reembed_rate, settled(meaning.clone()), &tasks);
+    let restored = store::restore(&gateway.cache, memory, reembed_rate, settled(meaning.clone()), &tasks);
     let addresses = (address(&api.0, api.1), address(&admin.0, admin.1));
     serve_admin(&gateway, &meaning, admin, &tasks);
     let drained = serve_api(&gateway, api, &tasks);
-    Ok(Running { gateway, api: addresses.0, admin: addresses.1, meaning, drained, tasks })
+    Ok(Running { gateway, api: addresses.0, admin: addresses.1, meaning, restored, drained, tasks })
 }
 
 async fn listen(at: SocketAddr, key: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -245,6 +246,12 @@ impl Running {
             Ok(Meaning::Unwanted) => Err("no route compares by meaning".to_owned()),
             Ok(Meaning::Loading) | Err(_) => Err("the server stopped while the model was loading".to_owned()),
         }
+    }
+
+    /// Waits until memory is filled from the store, as far as it goes.
+    pub async fn restored(&self) {
+        // Stopped before that: there is nothing to wait for.
+        let _ = self.restored.clone().wait_for(|done| *done).await;
     }
 
     /// Takes a new config. What needs a restart is named in a warning and stays as it is; everything

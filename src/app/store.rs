@@ -12,6 +12,7 @@ use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The cache with its store, where there is one, and the secret that scopes are keyed with. A folder that was asked
 /// for and cannot be used, or that another process uses, is an error; the default one that cannot be used
@@ -70,14 +71,15 @@ pub(super) fn keyed_by_upstream(secret: &[u8; 32], upstreams: &[Upstream]) -> [u
 }
 
 /// Fills memory once `settled` says that the model is there or stays away; until then, and for what does
-/// not fit, exact requests are answered from the disk. Then embeds anew what another model embedded.
+/// not fit, exact requests are answered from the disk. Then says so, and embeds anew what another model embedded.
 pub fn restore(
     cache: &Arc<Cache>,
     memory: u64,
     reembed_rate: usize,
     settled: impl Future<Output = ()> + Send + 'static,
     tasks: &Tasks,
-) {
+) -> watch::Receiver<bool> {
+    let (say, done) = watch::channel(false);
     let (cache, all) = (cache.clone(), tasks.clone());
     tasks.spawn(async move {
         tokio::select! {
@@ -98,9 +100,11 @@ pub fn restore(
                 "entries restored"
             );
         }
+        say.send_replace(true);
         tokio::select! {
             () = cache.reembed(reembed_rate) => {}
             () = all.stopping() => {}
         }
     });
+    done
 }

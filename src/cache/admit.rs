@@ -112,7 +112,9 @@ impl Cache {
             content,
         });
         self.store.insert(entry.clone(), extra);
-        if let Some(disk) = &self.disk {
+        if let Some(disk) = &self.disk
+            && !self.feedback.tightened(&key)
+        {
             disk.put(&entry, None);
         }
         entry

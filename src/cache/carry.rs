@@ -17,6 +17,7 @@ pub const MARK: &[u8] = b"reprise export 1\n";
 const CHUNK: usize = 128;
 /// Bytes of one entry at most: `cache.max_entry` can be no larger.
 const LONGEST: usize = (1 << 30) + (1 << 20);
+const NO_EXPORT: &str = "this is no export of reprise";
 const FLUSH: Duration = Duration::from_secs(10);
 
 /// What an import came to.
@@ -134,7 +135,7 @@ impl Import {
                 return true;
             }
             if !self.pending.starts_with(MARK) {
-                self.imported.broke_off = Some("this is no export of reprise");
+                self.imported.broke_off = Some(NO_EXPORT);
                 return false;
             }
             self.pending.advance(MARK.len());
@@ -160,9 +161,12 @@ impl Import {
 
     /// What has been taken in, all of it on the disk where there is one.
     pub async fn finish(mut self) -> Imported {
-        if self.imported.broke_off.is_none() && (!self.begun || !self.pending.is_empty()) {
-            self.imported.broke_off = Some("the file ends in the middle of an entry");
-        }
+        let end = match (self.begun, self.pending.is_empty()) {
+            (false, _) => Some(NO_EXPORT),
+            (true, false) => Some("the file ends in the middle of an entry"),
+            (true, true) => None,
+        };
+        self.imported.broke_off = self.imported.broke_off.or(end);
         self.imported.refused = self.refused.iter().map(|(why, count)| (why.word(), *count)).collect();
         self.cache.flush(FLUSH).await;
         self.imported

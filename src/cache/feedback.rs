@@ -110,6 +110,11 @@ impl Cache {
         match (question, compared) {
             (Some(question), Some((vector, score))) => {
                 self.feedback.note(entry.key, |reports| reports.refuse(&question, &vector, score));
+                // Reports are not on disk: the entry must not come back without them.
+                if let Some(disk) = &self.disk {
+                    disk.remove(&entry.key);
+                    self.flush(FLUSH).await;
+                }
                 Reported::Tightened { score }
             }
             _ => {
@@ -164,6 +169,12 @@ impl Feedback {
     pub fn refuses(&self, key: &ExactKey, asked: &str, vector: &Vector, score: f32) -> bool {
         self.any.load(Ordering::Acquire)
             && self.reports.get(key).is_some_and(|reports| reports.refuses(asked, vector, score))
+    }
+
+    /// Whether an entry was tightened. Costs one branch until there is a report.
+    pub fn tightened(&self, key: &ExactKey) -> bool {
+        self.any.load(Ordering::Acquire)
+            && self.reports.get(key).is_some_and(|reports| reports.wrong_at.is_some())
     }
 
     /// Of one entry, without counting as a use.

@@ -109,6 +109,13 @@ impl Cache {
         }
     }
 
+    /// What `recall` would bring, left where it is.
+    pub(super) async fn on_disk(&self, key: ExactKey) -> Option<Arc<Entry>> {
+        let disk = self.disk.clone()?;
+        let stored = tokio::task::spawn_blocking(move || disk.get(&key)).await.ok().flatten();
+        stored.map(|stored| Arc::new(stored.entry))
+    }
+
     /// Whether `recall` may bring something. Without a store, one branch.
     pub(super) fn may_recall(&self, key: &ExactKey) -> bool {
         self.disk.as_ref().is_some_and(|disk| disk.may_hold(key))

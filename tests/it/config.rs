@@ -177,8 +177,8 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "2:7  redis.url  names no master; write for instance \"redis-sentinel://one:26379,two:26379/mymaster\"",
         ),
         (
-            "[store]\npath = \"data\"",
-            "1:2  store  entries are kept in memory only in this version; remove [store]",
+            "[store]\nmax_bytes = \"1MiB\"",
+            "2:13  store.max_bytes  \"1MiB\" is out of range; expected 64.0 MiB to 16.0 TiB",
         ),
         (
             "[[key]]\nname = \"a\"",

@@ -1,6 +1,8 @@
 //! What outlives a restart, a crash and a bad disk.
 
 mod crash;
+mod purging;
+mod restored;
 mod troubles;
 
 use crate::world::{World, chat, chat_with, read};
@@ -11,6 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 const ASKED: &str = "How do I reset my password?";
+const OTHER: &str = "What is the boiling point of lead?";
 const REWORDED: &str = "How can I reset my password?";
 
 pub fn kept_in(folder: &Path) -> impl Fn(&mut Config) + use<> {
@@ -46,7 +49,7 @@ async fn a_restart_keeps_exact_hits_and_hits_by_meaning() {
     let folder = TempDir::new().unwrap();
     let world = with_meaning(kept_in(folder.path())).await;
     let first = world.ask(ASKED).await;
-    let streamed = world.send(&chat_with("Streamed?", json!({ "stream": true }))).await;
+    let streamed = world.send(&chat_with(OTHER, json!({ "stream": true }))).await;
     let world = world.restarted(kept_in(folder.path())).await;
     let unproven = world.ask(ASKED).await;
     assert_eq!((unproven.verdict(), unproven.reason()), ("miss", Some("credential_unproven")));
@@ -54,12 +57,13 @@ async fn a_restart_keeps_exact_hits_and_hits_by_meaning() {
     let world = world.restarted(kept_in(folder.path())).await;
     world.server.semantic_ready().await.unwrap();
     world.until_metric("reprise_restored_entries_total", 2).await;
-    assert_eq!(world.metric("reprise_indexed_entries").await, Some(2));
+    // The first of them may have been asked anew before the model was there; its vector then comes now.
+    world.until_metric("reprise_indexed_entries", 2).await;
     proven(&world).await;
     let again = world.ask(ASKED).await;
     assert_eq!((again.tier(), &again.body), (Some("l1"), &first.body));
     assert_eq!(world.ask(REWORDED).await.tier(), Some("l2"));
-    let again = world.send(&chat_with("Streamed?", json!({ "stream": true }))).await;
+    let again = world.send(&chat_with(OTHER, json!({ "stream": true }))).await;
     assert_eq!((again.tier(), again.streamed_text()), (Some("l1"), streamed.streamed_text()));
     let other = world.send_as("sk-two", &chat(ASKED)).await;
     assert_eq!(other.verdict(), "miss", "scopes survive, and stay apart");
@@ -176,13 +180,13 @@ async fn another_model_embeds_anew_what_was_stored() {
     world.until_metric("reprise_restored_entries_total", 1).await;
     proven(&world).await;
     assert_eq!(world.ask(ASKED).await.tier(), Some("l1"));
-    world.until_metric("reprise_indexed_entries", 2).await;
+    world.until_metric("reprise_indexed_entries", 1).await;
     world.until_metric("reprise_reembed_pending", 0).await;
     assert_eq!(world.ask(REWORDED).await.tier(), Some("l2"));
     // The new vector is kept: the next start has nothing to embed.
     let world = world.restarted(changed).await;
     world.server.semantic_ready().await.unwrap();
     world.until_metric("reprise_restored_entries_total", 2).await;
-    assert_eq!(world.metric("reprise_indexed_entries").await, Some(2));
+    assert_eq!(world.metric("reprise_indexed_entries").await, Some(1));
     assert_eq!(world.metric("reprise_reembed_pending").await, Some(0));
 }

@@ -21,7 +21,8 @@ const LOG_ROOM: u64 = 32 << 20;
 const LARGEST_SHARE: u64 = 8;
 
 pub fn run(shared: &Arc<Shared>, mut database: Option<Database>) {
-    let mut away = false;
+    // Whoever could not open it has said so.
+    let mut away = database.is_none();
     loop {
         let Turn { changes, ticket, last } = shared.queue.next(IDLE);
         let failed = match write_all(shared, &mut database, changes) {
@@ -66,7 +67,7 @@ fn write_all(
 ) -> Result<(), (Trouble, Changes)> {
     let open = match database {
         Some(open) => open,
-        None => match Database::open(&shared.file()) {
+        None => match shared.open_late() {
             Ok(opened) => database.insert(opened),
             Err(trouble) => return Err((trouble, changes)),
         },
@@ -84,6 +85,8 @@ fn write_all(
                     bytes += body.len();
                     if body.len() as u64 > shared.max_bytes / LARGEST_SHARE {
                         shared.metrics.store.dropped("too_big", 1);
+                        // Nor is what was there before it.
+                        gone.push(hash(&key));
                         continue;
                     }
                     rows.push(Row { hash: hash(&key), expires: entry.expires, body });
