@@ -9,6 +9,7 @@ use crate::cache::codec::Keys;
 use crate::cache::shared::{Around, FleetSecret, Shared};
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
+use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 
@@ -49,12 +50,17 @@ pub(super) async fn join(
                     tracing::info!("scopes are keyed with the fleet's secret, from Redis");
                 }
             };
-            FleetSecret::InRedis { ours: rand::random(), adopt: Box::new(adopt) }
+            FleetSecret::InRedis { ours: Mutex::new(rand::random()), adopt: Box::new(adopt) }
         }
     };
     let in_redis = matches!(secret, FleetSecret::InRedis { .. });
     let store = &config.store;
-    let around = Around { secret, keys: Keys::of(store.encryption_key.as_ref(), store.encryption_key_old.as_ref()), metrics: metrics.clone(), clock: clock.clone() };
+    let around = Around {
+        secret,
+        keys: Keys::of(store.encryption_key.as_ref(), store.encryption_key_old.as_ref()),
+        metrics: metrics.clone(),
+        clock: clock.clone(),
+    };
     let shared = Shared::start(redis, around, cache, tasks)?;
     if in_redis {
         // Past the limit the start goes on; the secret is adopted when Redis is there.

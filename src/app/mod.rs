@@ -71,7 +71,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (memory, reembed_rate) = (config.cache.memory, config.store.reembed_rate);
     let scope_key = fleet::scope_key(&config, secret);
     let accounts = Accounts::new(scope_key.clone(), clock.clone());
-    fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks).await.map_err(StartError::RedisCa)?;
+    fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks)
+        .await
+        .map_err(StartError::RedisCa)?;
     let gateway = Arc::new(Gateway {
         settings: ArcSwap::from_pointee(Settings { config, upstream }),
         cache,

@@ -95,6 +95,9 @@ impl Cache {
         if let Some(disk) = &self.disk {
             disk.put(&entry, embedding.clone());
         }
+        if let Some(shared) = self.shared() {
+            shared.put(entry.clone(), embedding.clone());
+        }
         match (usable, &entry.question) {
             (Some((semantic, embedding)), Some(question)) => {
                 semantic.insert(entry.partition, entry.key, &embedding.vector, question.clone());
@@ -174,15 +177,20 @@ impl Import {
 }
 
 impl Cache {
-    /// Keeps what was admitted findable by meaning, waiting for its embedding.
+    /// Makes what was admitted findable by meaning, waiting for its embedding, and passes it on.
     pub async fn index_now(&self, entry: &Arc<super::Entry>) {
-        let (Some(semantic), Some(question)) = (self.semantic(), &entry.question) else { return };
+        let (Some(semantic), Some(question)) = (self.semantic(), &entry.question) else {
+            return self.publish(entry, None);
+        };
         if semantic.suits(question).is_err() {
-            return;
+            return self.publish(entry, None);
         }
         match semantic.embed_patiently(question.clone()).await {
-            Ok(vector) => self.index(entry, vector),
-            Err(_) => self.wants_vector(entry.key),
+            Ok(vector) => self.publish(entry, Some(vector)),
+            Err(_) => {
+                self.publish(entry, None);
+                self.wants_vector(entry.key);
+            }
         }
     }
 }

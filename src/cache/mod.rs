@@ -30,6 +30,7 @@
 //! | `disk` | entries on disk, behind the request path |
 //! | `restore` | entries brought back from there |
 //! | `purge` | taking entries out by what they are |
+//! | `rule` | a purge that holds for what is found later |
 //! | `carry` | entries to and from other servers |
 //! | `flight` | identical requests in progress |
 //! | `shared` | L3: what replicas share through Redis |
@@ -46,6 +47,7 @@ pub mod lookup;
 pub mod outlines;
 pub mod purge;
 pub mod restore;
+mod rule;
 pub mod shared;
 pub mod store;
 pub mod verdict;

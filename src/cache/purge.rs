@@ -1,7 +1,6 @@
 //! Taking entries out by what they are: in memory, on disk, and wherever a fleet is told.
 
 use super::Cache;
-use super::codec::Embedding;
 use super::disk::RowId;
 use super::entry::{Entry, EntryId};
 use crate::base::clock::Millis;
@@ -15,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Rows of the disk that are looked at in one go.
-const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 256;
 /// How long a purge waits until it is on the disk too.
 const FLUSH: Duration = Duration::from_secs(10);
 /// Entries named in the answer at most.
@@ -103,25 +102,25 @@ pub trait Fleet: Send + Sync {
 }
 
 /// An order, understood.
-struct Filter {
+pub(super) struct Filter {
     entry: Option<EntryId>,
     scope: Option<String>,
     namespace: Option<String>,
     model: Option<String>,
     tag: Option<(String, Option<String>)>,
     stored_before: Option<Millis>,
-    near: Option<Near>,
+    pub(super) near: Option<Near>,
 }
 
-struct Near {
-    vector: Vector,
-    model: String,
-    at_least: f32,
+pub(super) struct Near {
+    pub(super) vector: Vector,
+    pub(super) model: String,
+    pub(super) at_least: f32,
 }
 
 impl Order {
     /// `Err`: a sentence with a remedy.
-    fn filter(&self, now: Millis, near: Option<Near>) -> Result<Filter, Refused> {
+    pub(super) fn filter(&self, now: Millis, near: Option<Near>) -> Result<Filter, Refused> {
         let Order { entry, scope, namespace, model, tag, older_than, near: text, at_least, all } = self;
         let names = [entry, scope, namespace, model, tag, older_than, text];
         if names.iter().all(|name| name.is_none()) && !all {
@@ -165,7 +164,7 @@ impl Order {
 
 impl Filter {
     /// But for `near`.
-    fn fits(&self, entry: &Entry) -> bool {
+    pub(super) fn fits(&self, entry: &Entry) -> bool {
         let Filter { entry: id, scope, namespace, model, tag, stored_before, near: _ } = self;
         let tagged = |(name, value): &(String, Option<String>)| {
             let fits = |value: &str, own: &str| value == own;
@@ -180,21 +179,6 @@ impl Filter {
             && model.as_deref().is_none_or(|model| *entry.model == *model)
             && tag.as_ref().is_none_or(tagged)
             && stored_before.is_none_or(|before| entry.stored < before)
-    }
-}
-
-/// An order that holds for what is found later, too: in Redis, or on a disk that is read back.
-pub(super) struct Rule(Filter);
-
-impl Rule {
-    pub(super) fn meets(&self, entry: &Entry, embedding: Option<&Embedding>) -> bool {
-        let is_near = |near: &Near| {
-            let same = embedding.filter(|held| *held.model == *near.model);
-            let same = same.filter(|held| held.vector.len() == near.vector.len());
-            let pairs = same.map(|held| held.vector.iter().zip(near.vector.iter()));
-            pairs.is_some_and(|pairs| pairs.map(|(a, b)| a * b).sum::<f32>() >= near.at_least)
-        };
-        self.0.fits(entry) && self.0.near.as_ref().is_none_or(is_near)
     }
 }
 
@@ -261,58 +245,6 @@ impl Cache {
         Ok(purged)
     }
 
-    /// What an order that was given at `at` means for what is found later.
-    pub(super) async fn rule(&self, order: &Order, at: Millis) -> Result<Rule, Refused> {
-        let near = match &order.near {
-            None => None,
-            Some(text) => Some(self.near(text, order.at_least).await?),
-        };
-        order.filter(at, near).map(Rule)
-    }
-
-    /// Takes out what was stored until each `Millis` and meets its rule, and `keys`, of memory and off the disk;
-    /// tells nobody. Blocks for a walk over both.
-    pub(super) fn take_out(&self, rules: &[(Arc<Rule>, Millis)], keys: &[ExactKey]) {
-        let semantic = self.semantic();
-        let near_keys = |rule: &Rule| {
-            let near = rule.0.near.as_ref()?;
-            let semantic = semantic.as_ref().filter(|semantic| *semantic.model_name() == *near.model);
-            let within = semantic.map(|semantic| semantic.index().within(&near.vector, near.at_least));
-            Some(within.unwrap_or_default().into_iter().map(|(key, _)| key).collect::<AHashSet<ExactKey>>())
-        };
-        let mut gone: Vec<Arc<Entry>> = keys.iter().filter_map(|key| self.store.get(key)).collect();
-        for (rule, until) in rules {
-            let near = near_keys(rule);
-            let is_near = |entry: &Entry| near.as_ref().is_none_or(|near| near.contains(&entry.key));
-            let met = |entry: &Arc<Entry>| entry.stored <= *until && rule.0.fits(entry) && is_near(entry);
-            gone.extend(self.store.all().filter(met));
-        }
-        if let Some(disk) = &self.disk {
-            keys.iter().for_each(|key| disk.remove(key));
-        }
-        if !rules.is_empty() {
-            self.take_off_disk(|entry, embedding| {
-                rules.iter().any(|(rule, until)| entry.stored <= *until && rule.meets(entry, embedding))
-            });
-        }
-        gone.iter().for_each(|entry| self.drop_entry(entry));
-    }
-
-    fn take_off_disk(&self, met: impl Fn(&Entry, Option<&Embedding>) -> bool) {
-        let Some(disk) = &self.disk else { return };
-        let mut before = RowId::MAX;
-        loop {
-            let rows = disk.newest(before, CHUNK);
-            let Some(last) = rows.last() else { return };
-            before = last.id;
-            for stored in rows.into_iter().filter_map(|row| row.stored.ok()) {
-                if met(&stored.entry, stored.embedding.as_ref()) {
-                    disk.remove(&stored.entry.key);
-                }
-            }
-        }
-    }
-
     /// Who is told of purges from now on. The first one stays.
     pub fn set_fleet(&self, fleet: Arc<dyn Fleet>) {
         let _ = self.fleet.set(fleet);
@@ -331,7 +263,7 @@ impl Cache {
         Ok(listed.await.unwrap_or_default())
     }
 
-    async fn near(&self, text: &str, at_least: Option<f32>) -> Result<Near, Refused> {
+    pub(super) async fn near(&self, text: &str, at_least: Option<f32>) -> Result<Near, Refused> {
         let none = |why: &str| Refused::NoMeaning(why.to_owned());
         let semantic = self.semantic().ok_or_else(|| none("no model is loaded"))?;
         let vector = semantic.embed_patiently(text).await.map_err(|error| match error {

@@ -220,6 +220,8 @@ fn prefix(given: Given<'_>) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     match text.len() <= 64 && text.bytes().all(plain) {
         true => Ok(text),
-        false => Err("is no prefix; expected up to 64 letters, digits, \"-\", \"_\", \".\" or \":\"".to_owned()),
+        false => {
+            Err("is no prefix; expected up to 64 letters, digits, \"-\", \"_\", \".\" or \":\"".to_owned())
+        }
     }
 }

@@ -54,8 +54,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use std::sync::Arc;
 use miss::Seated;
+use std::sync::Arc;
 use visit::{Considered, Visit};
 
 /// A request as the front received it.

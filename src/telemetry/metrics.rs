@@ -125,9 +125,17 @@ impl SharedTier {
         registry.register("shared_reads", "Look-ups in Redis that were answered", self.reads.clone());
         registry.register("shared_troubles", "Calls to Redis that failed", self.troubles.clone());
         registry.register("shared_writes", "Writes to Redis, by outcome", self.writes.clone());
-        registry.register("shared_unreadable", "Values in Redis that are no entries", self.unreadable.clone());
+        registry.register(
+            "shared_unreadable",
+            "Values in Redis that are no entries",
+            self.unreadable.clone(),
+        );
         registry.register("shared_leases", "Turns to ask the upstream", self.leases.clone());
-        registry.register("shared_followed", "What came from other replicas by stream", self.followed.clone());
+        registry.register(
+            "shared_followed",
+            "What came from other replicas by stream",
+            self.followed.clone(),
+        );
     }
 }
 

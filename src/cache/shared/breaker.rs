@@ -81,7 +81,11 @@ pub struct Breaker {
 
 impl Breaker {
     pub fn new() -> Breaker {
-        Breaker { lines: ArcSwapOption::empty(), state: watch::Sender::new(State::Probing), late: AtomicU32::new(0) }
+        Breaker {
+            lines: ArcSwapOption::empty(),
+            state: watch::Sender::new(State::Probing),
+            late: AtomicU32::new(0),
+        }
     }
 
     /// The connections, if Redis is to be asked. One atomic load.

@@ -48,7 +48,8 @@ impl Cache {
                 false => None,
             }
         };
-        let (exact, embedded) = first_exact(exact, embedding, |stored| self.served(stored, lookup.demand)).await;
+        let (exact, embedded) =
+            first_exact(exact, embedding, |stored| self.served(stored, lookup.demand)).await;
         let why = match exact {
             Ok(found) => return Looked::Hit(found),
             Err(missed) => or_else(why, missed),
@@ -152,8 +153,12 @@ impl Cache {
             score: near.cosine,
             question: Arc::from(""),
         });
-        let mut neighbours: Vec<Neighbour> =
-            fetched.iter().filter_map(|stored| neighbour(stored, model, asked)).chain(ours).chain(below).collect();
+        let mut neighbours: Vec<Neighbour> = fetched
+            .iter()
+            .filter_map(|stored| neighbour(stored, model, asked))
+            .chain(ours)
+            .chain(below)
+            .collect();
         neighbours.sort_by(|a, b| b.score.total_cmp(&a.score));
         self.choose_shared(asked, neighbours, fetched, lookup)
     }
@@ -170,7 +175,8 @@ impl Cache {
             .map(|stored| (stored.entry.key, Arc::new(stored.entry), stored.embedding))
             .collect();
         let decided = self.decide(asked, &neighbours, lookup.demand, |neighbour| {
-            let theirs = kept.iter().find(|(key, ..)| *key == neighbour.key).map(|(_, entry, _)| entry.clone());
+            let theirs =
+                kept.iter().find(|(key, ..)| *key == neighbour.key).map(|(_, entry, _)| entry.clone());
             theirs.or_else(|| self.exact(&neighbour.key, &lookup.canon.partition))
         });
         Some(decided.map(|found| match kept.iter().position(|(key, ..)| *key == found.entry.key) {

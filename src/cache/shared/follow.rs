@@ -137,7 +137,8 @@ impl Shared {
         cache: &Arc<Cache>,
         line: &mut MultiplexedConnection,
     ) -> Result<(), Trouble> {
-        let after = self.purges_read.lock().as_ref().map_or_else(|| "-".to_owned(), |place| format!("({place}"));
+        let after =
+            self.purges_read.lock().as_ref().map_or_else(|| "-".to_owned(), |place| format!("({place}"));
         let mut call = redis::cmd("XRANGE");
         call.arg(self.names.purged()).arg(after).arg("+").arg("COUNT").arg(2 * PURGES);
         let read = within(SLACK, call.query_async::<Value>(line)).await?;

@@ -65,7 +65,8 @@ impl Shared {
             tokio::time::sleep(HEARTBEAT).await;
             let (mut line, call) = (lines.read.clone(), redis::cmd("PING"));
             // What it meets is counted there.
-            let _ = self.timed(lines, "ping", self.timeout, call.query_async::<redis::Value>(&mut line)).await;
+            let _ =
+                self.timed(lines, "ping", self.timeout, call.query_async::<redis::Value>(&mut line)).await;
         }
     }
 
@@ -81,7 +82,10 @@ impl Shared {
         let set = self.names.vectors(&Partition([0; 32]), "");
         let meaning = meaning_of(&mut read, &set, UNHURRIED).await?;
         if let FleetSecret::InRedis { ours, adopt } = &self.secret {
-            adopt(self.agree(&mut write, ours).await?);
+            let before = *ours.lock();
+            let held = self.agree(&mut write, &before).await?;
+            *ours.lock() = held;
+            adopt(held);
         }
         self.deliver(&mut write).await?;
         self.learn_purges(cache, &mut write).await?;
@@ -101,7 +105,9 @@ impl Shared {
         let mut read = redis::cmd("GET");
         let held = read.arg(&name).query_async::<Option<Vec<u8>>>(line);
         let held = within(UNHURRIED, held).await?.ok_or_else(|| {
-            Trouble::Broken("it holds no secret and takes none; set redis.secret, or let it be written".to_owned())
+            Trouble::Broken(
+                "it holds no secret and takes none; set redis.secret, or let it be written".to_owned(),
+            )
         })?;
         held.try_into().map_err(|_| {
             Trouble::Broken(format!("{name} does not hold 32 bytes; delete it, or set redis.secret"))

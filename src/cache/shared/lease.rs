@@ -18,8 +18,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// Keeps a lease that is still the caller's own.
-const RENEW: &str =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) else return 0 end";
+const RENEW: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) else return 0 end";
 
 /// Whose turn it is to ask the upstream.
 pub enum Turn {
@@ -56,7 +55,9 @@ enum Look {
     Acquired,
     Taken,
     /// The entry is there.
-    Answered { acquired: bool },
+    Answered {
+        acquired: bool,
+    },
     Trouble,
 }
 

@@ -5,7 +5,8 @@ use crate::config::{Redis, RedisServer};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
-    IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, Value,
+    IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates,
+    Value,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -160,10 +161,7 @@ fn field(value: &Value, name: &str) -> Option<String> {
 }
 
 /// Waits for `work`, and no longer than `limit`.
-pub async fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = RedisResult<T>>,
-) -> Result<T, Trouble> {
+pub async fn within<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> Result<T, Trouble> {
     match tokio::time::timeout(limit, work).await {
         Err(_) => Err(Trouble::Late),
         Ok(Ok(value)) => Ok(value),

@@ -46,7 +46,6 @@ pub use line::Meaning;
 use super::Cache;
 use super::codec::{Embedding, Keys};
 use super::entry::Entry;
-use parking_lot::Mutex;
 use crate::base::clock::{Clock, Millis};
 use crate::base::digest::Credential;
 use crate::base::tasks::Tasks;
@@ -55,6 +54,7 @@ use crate::telemetry::metrics::Metrics;
 use breaker::{Breaker, Trouble};
 use line::{Dialler, Lines, within};
 use names::Names;
+use parking_lot::Mutex;
 use purge::{Rules, Waiting};
 use queue::{Queue, Write};
 use redis::RedisResult;
@@ -67,9 +67,10 @@ use std::time::Duration;
 pub enum FleetSecret {
     /// Every replica has it from its config.
     Given,
-    /// Whoever comes first puts `ours` into Redis, and all others take it from there. `adopt` is called with what
-    /// holds each time Redis is reached, before anything is asked of it.
-    InRedis { ours: [u8; 32], adopt: Box<dyn Fn([u8; 32]) + Send + Sync> },
+    /// Whoever comes first puts `ours` into Redis, and all others take it from there; a Redis that has lost it is
+    /// given it back. `adopt` is called with what holds each time Redis is reached, before anything is asked
+    /// of it.
+    InRedis { ours: Mutex<[u8; 32]>, adopt: Box<dyn Fn([u8; 32]) + Send + Sync> },
 }
 
 /// The shared tier of one process. Every method may be called from any number of tasks.
@@ -115,7 +116,12 @@ impl Shared {
     ///
     /// # Errors
     /// `redis.ca` cannot be read.
-    pub fn start(config: &Redis, around: Around, cache: &Arc<Cache>, tasks: &Tasks) -> io::Result<Arc<Shared>> {
+    pub fn start(
+        config: &Redis,
+        around: Around,
+        cache: &Arc<Cache>,
+        tasks: &Tasks,
+    ) -> io::Result<Arc<Shared>> {
         let (queue, writes) = Queue::new();
         let shared = Arc::new(Shared {
             names: Names::new(&config.prefix),

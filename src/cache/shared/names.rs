@@ -14,7 +14,7 @@
 //! a digest of the caller's: no name holds a prompt or a credential. The number is the version of
 //! this table.
 
-use crate::base::digest::{Credential, ExactKey, Parts, Partition, Scope};
+use crate::base::digest::{Credential, ExactKey, Partition, Parts, Scope};
 
 const ENTRY: &str = "e:";
 const LEASE: &str = "l:";

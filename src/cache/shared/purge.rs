@@ -13,7 +13,8 @@ use crate::base::digest::ExactKey;
 use crate::cache::Cache;
 use crate::cache::codec::{self, Embedding};
 use crate::cache::entry::Entry;
-use crate::cache::purge::{Fleet, Order, Rule};
+use crate::cache::purge::{Fleet, Order};
+use crate::cache::rule::Rule;
 use parking_lot::{Mutex, RwLock};
 use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
@@ -208,7 +209,7 @@ impl Shared {
 
     /// Purges of other replicas. The rules hold when this returns, and memory and disk are walked.
     pub(super) async fn take_purges(&self, cache: &Arc<Cache>, written: Vec<Vec<u8>>) {
-        let (mut rules, mut keys) = (Vec::new(), Vec::new());
+        let (mut rules, mut keys, mut taken) = (Vec::new(), Vec::new(), 0);
         for bytes in written {
             let Ok(told) = serde_json::from_slice::<Told>(&bytes) else {
                 self.metrics.shared_unreadable("purge");
@@ -227,11 +228,12 @@ impl Shared {
                 }
                 Err(refused) => tracing::warn!("a purge is carried out by its entries only: {refused}"),
             }
-            self.metrics.shared_followed("purge");
+            taken += 1;
         }
         if !rules.is_empty() || !keys.is_empty() {
             take_out(cache.clone(), rules, keys).await;
         }
+        (0..taken).for_each(|_| self.metrics.shared_followed("purge"));
     }
 
     /// Has the scrubbing go on, if there is any to do.

@@ -18,14 +18,29 @@ const BATCH: usize = 64;
 
 #[derive(Debug)]
 pub enum Write {
-    Entry { entry: Arc<Entry>, embedding: Option<Embedding> },
-    Proof { name: String, at: Millis, ttl: Duration },
+    Entry {
+        entry: Arc<Entry>,
+        embedding: Option<Embedding>,
+    },
+    Proof {
+        name: String,
+        at: Millis,
+        ttl: Duration,
+    },
     /// Gives a lease back, if it is still ours.
-    Release { name: String, token: String },
+    Release {
+        name: String,
+        token: String,
+    },
     /// A member of a vector set whose entry is gone.
-    Forget { set: String, key: ExactKey },
+    Forget {
+        set: String,
+        key: ExactKey,
+    },
     /// Entries to be deleted; their vectors leave when they are met.
-    Delete { keys: Vec<ExactKey> },
+    Delete {
+        keys: Vec<ExactKey>,
+    },
     /// There are purges to be delivered.
     Purges,
     /// There is something to be scrubbed: a step of it is done.
@@ -39,7 +54,11 @@ impl Write {
                 entry.size() + embedding.as_ref().map_or(0, |held| size_of_val(&*held.vector))
             }
             Write::Delete { keys } => size_of_val(keys.as_slice()),
-            Write::Proof { .. } | Write::Release { .. } | Write::Forget { .. } | Write::Purges | Write::Scrub => 0,
+            Write::Proof { .. }
+            | Write::Release { .. }
+            | Write::Forget { .. }
+            | Write::Purges
+            | Write::Scrub => 0,
         }
     }
 }
@@ -65,7 +84,9 @@ impl Queue {
     /// False where it is full.
     pub fn push(&self, write: Write) -> bool {
         let size = write.size();
-        if self.bytes.fetch_add(size, Ordering::Relaxed) + size > MOST_BYTES || self.sender.try_send(write).is_err() {
+        if self.bytes.fetch_add(size, Ordering::Relaxed) + size > MOST_BYTES
+            || self.sender.try_send(write).is_err()
+        {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
             return false;
         }

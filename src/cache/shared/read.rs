@@ -132,9 +132,7 @@ fn members(found: &Value) -> Vec<Near> {
     };
     match found {
         Value::Map(pairs) => pairs.iter().filter_map(|(member, score)| pair((member, score))).collect(),
-        Value::Array(flat) => {
-            flat.chunks_exact(2).filter_map(|both| pair((&both[0], &both[1]))).collect()
-        }
+        Value::Array(flat) => flat.chunks_exact(2).filter_map(|both| pair((&both[0], &both[1]))).collect(),
         _ => Vec::new(),
     }
 }

@@ -35,7 +35,9 @@ struct Looked {
 enum Answer {
     Outcome,
     /// Of `VRANDMEMBER` on this set.
-    Sample { set: String },
+    Sample {
+        set: String,
+    },
     /// Nothing that matters.
     Aside,
 }
@@ -82,13 +84,10 @@ impl Shared {
         self.sweep(&lines, samples.collect()).await;
     }
 
-    async fn run(
-        &self,
-        lines: &Arc<Lines>,
-        pipeline: &Pipeline,
-    ) -> Result<Vec<RedisResult<Value>>, Trouble> {
+    async fn run(&self, lines: &Arc<Lines>, pipeline: &Pipeline) -> Result<Vec<RedisResult<Value>>, Trouble> {
         let mut line = lines.write.clone();
-        self.timed(lines, "write", UNHURRIED, pipeline.query_async::<Vec<RedisResult<Value>>>(&mut line)).await
+        self.timed(lines, "write", UNHURRIED, pipeline.query_async::<Vec<RedisResult<Value>>>(&mut line))
+            .await
     }
 
     fn pipeline(&self, batch: Vec<Write>, lines: &Lines) -> (Pipeline, Vec<Answer>) {

@@ -69,7 +69,10 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
 
     let redis = config.redis.expect("[redis] was read");
     let usual = reprise::config::Redis::at(redis.server.clone());
-    assert_eq!((&redis.prefix, redis.timeout, redis.connect_timeout), (&usual.prefix, usual.timeout, usual.connect_timeout));
+    assert_eq!(
+        (&redis.prefix, redis.timeout, redis.connect_timeout),
+        (&usual.prefix, usual.timeout, usual.connect_timeout)
+    );
     assert_eq!((redis.flight_wait, redis.backlog), (usual.flight_wait, usual.backlog));
 
     let default = read("").unwrap();

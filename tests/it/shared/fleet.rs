@@ -25,8 +25,15 @@ async fn what_one_replica_asks_the_others_know() {
             assert_eq!(answer.tier(), Some("l3"), "{kind:?}");
             assert_eq!(answer.body, first.body, "byte for byte");
             assert!(answer.header("cache-status").unwrap().ends_with("detail=l3"));
-            assert_eq!(answer.header("x-reprise-entry"), hit(&a, "capital of France?").await.header("x-reprise-entry"));
-            assert_eq!(hit(other, "capital of France?").await.tier(), Some("l1"), "it warms what lies before it");
+            assert_eq!(
+                answer.header("x-reprise-entry"),
+                hit(&a, "capital of France?").await.header("x-reprise-entry")
+            );
+            assert_eq!(
+                hit(other, "capital of France?").await.tier(),
+                Some("l1"),
+                "it warms what lies before it"
+            );
         }
         assert_eq!(a.upstream.calls(), 1, "{kind:?}");
     }
@@ -49,7 +56,11 @@ async fn what_one_replica_asks_the_others_know_in_other_words() {
             assert_eq!(answer.tier(), Some(tier), "{kind:?}: {:?}", answer.headers);
             assert_eq!(answer.body, first.body);
             assert!(answer.header("x-reprise-score").is_some());
-            assert_eq!(hit(other, REWORDED).await.tier(), Some("l2"), "{kind:?}: it warms what lies before it");
+            assert_eq!(
+                hit(other, REWORDED).await.tier(),
+                Some("l2"),
+                "{kind:?}: it warms what lies before it"
+            );
         }
         let unlike = b.ask("Where is my order 1001?").await;
         assert_eq!(unlike.verdict(), "miss", "{kind:?}");
@@ -296,7 +307,11 @@ async fn the_fleets_secret_may_be_given_or_lie_in_redis() {
     a.ask("q").await;
     assert_eq!(hit(&b, "q").await.tier(), Some("l3"));
     assert_eq!(other.ask("q").await.verdict(), "miss", "another fleet's scopes are other scopes");
-    assert_eq!(server.names("reprise:1:secret").await, Vec::<String>::new(), "what is given is not put there");
+    assert_eq!(
+        server.names("reprise:1:secret").await,
+        Vec::<String>::new(),
+        "what is given is not put there"
+    );
     let in_redis = replica(&upstream, server.config(), exact).await;
     flowing(&in_redis).await;
     assert_eq!(server.names("reprise:1:secret").await.len(), 1);

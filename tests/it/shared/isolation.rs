@@ -50,7 +50,10 @@ async fn random_traffic_over_two_replicas_never_crosses_a_scope() {
                     assert_eq!(answer.text(), text, "a miss is the upstream's own answer");
                     recorded.insert(text, (context, question));
                     // What others follow is passed on before the next one asks.
-                    eventually("it is written", async || world.server.gateway().cache.shared().unwrap().queued() == 0).await;
+                    eventually("it is written", async || {
+                        world.server.gateway().cache.shared().unwrap().queued() == 0
+                    })
+                    .await;
                 }
                 "hit" => {
                     hits += 1;
@@ -70,7 +73,10 @@ async fn random_traffic_over_two_replicas_never_crosses_a_scope() {
         }
         let followed = count(&a, "reprise_shared_followed_total{kind=\"entry\"}");
         let exchanged = if kind == Kind::Eight { far } else { followed };
-        assert!(hits > 100 && exchanged > 5, "{kind:?}: {hits} hits, {exchanged} exchanged: there was something to cross");
+        assert!(
+            hits > 100 && exchanged > 5,
+            "{kind:?}: {hits} hits, {exchanged} exchanged: there was something to cross"
+        );
     }
 }
 
