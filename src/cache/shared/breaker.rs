@@ -79,15 +79,18 @@ pub struct Breaker {
     late: AtomicU32,
 }
 
-impl Breaker {
-    pub fn new() -> Breaker {
+impl Default for Breaker {
+    /// The first connection is being tried.
+    fn default() -> Breaker {
         Breaker {
             lines: ArcSwapOption::empty(),
             state: watch::Sender::new(State::Probing),
             late: AtomicU32::new(0),
         }
     }
+}
 
+impl Breaker {
     /// The connections, if Redis is to be asked. One atomic load.
     pub fn lines(&self) -> Option<Arc<Lines>> {
         self.lines.load_full()

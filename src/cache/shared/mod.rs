@@ -125,7 +125,7 @@ impl Shared {
         let (queue, writes) = Queue::new();
         let shared = Arc::new(Shared {
             names: Names::new(&config.prefix),
-            breaker: Breaker::new(),
+            breaker: Breaker::default(),
             dialler: Dialler::new(config)?,
             secret: around.secret,
             keys: around.keys,
