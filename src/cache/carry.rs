@@ -162,6 +162,13 @@ impl Import {
         true
     }
 
+    /// Waits for the disk, where it is far behind. To be called between pieces.
+    pub async fn catch_up(&self) {
+        if let Some(disk) = self.cache.disk.clone() {
+            let _ = tokio::task::spawn_blocking(move || disk.catch_up()).await;
+        }
+    }
+
     /// What has been taken in, all of it on the disk where there is one.
     pub async fn finish(mut self) -> Imported {
         let end = match (self.begun, self.pending.is_empty()) {

@@ -75,6 +75,8 @@ impl Cache {
             let rows = disk.newest(before, CHUNK);
             let Some(last) = rows.last() else { break };
             before = last.id;
+            // What an old key encrypted is written anew.
+            disk.catch_up();
             for row in rows {
                 let Ok(stored) = row.stored else {
                     filled.undecodable += 1;

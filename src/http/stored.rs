@@ -123,7 +123,7 @@ async fn import(State(gateway): State<Arc<Gateway>>, mut body: Body) -> Response
         if frame.data_ref().is_some_and(|chunk| !import.feed(chunk)) {
             break;
         }
-        tokio::task::yield_now().await;
+        import.catch_up().await;
     }
     axum::Json(import.finish().await).into_response()
 }

@@ -51,6 +51,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// The longest that `catch_up` waits for a slow disk.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
 /// The store of one process. Every method may be called from any thread; `offer`s cost one short lock.
 /// Dropped, it writes what is left.
 pub struct Disk {
@@ -197,6 +200,13 @@ impl Disk {
         }
     }
 
+    /// For who brings much at once: waits while so much is still to be written that more might be dropped. Blocks.
+    pub fn catch_up(&self) {
+        if self.shared.queue.bytes() > queue::MOST / 4 {
+            self.flush(CATCH_UP);
+        }
+    }
+
     /// Waits until everything offered so far is on the disk. Blocks. False: not within `limit`.
     pub fn flush(&self, limit: Duration) -> bool {
         self.shared.queue.flush(limit)
@@ -214,11 +224,6 @@ impl Disk {
     /// What entries are encrypted with.
     pub fn keys(&self) -> &Keys {
         &self.shared.keys
-    }
-
-    /// Bytes that wait to be written.
-    pub fn queued(&self) -> usize {
-        self.shared.queue.bytes()
     }
 
     /// Writes what is left, ends, and lets another process have the folder; later changes are lost. Blocks for as

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes that may wait. While the disk keeps up, a fifth of a second's entries do.
-const MOST: usize = 64 << 20;
+pub const MOST: usize = 64 << 20;
 /// How long changes are gathered before they are written together: what a crash may lose, but for the
 /// time that writing takes.
 const GATHER: Duration = Duration::from_millis(200);
