@@ -3,6 +3,7 @@
 
 use crate::base::clock::{Clock, Millis};
 use crate::base::digest::{Credential, Parts, Scope};
+use crate::base::secret::ScopeKey;
 use crate::config::ScopeBy;
 use http::HeaderMap;
 use std::time::Duration;
@@ -27,14 +28,15 @@ const REMEMBERED: u64 = 100_000;
 /// kept in memory only: after a restart every caller proves itself once more.
 #[derive(Debug)]
 pub struct Accounts {
-    key: [u8; 32],
+    key: ScopeKey,
     clock: Clock,
     proven: moka::sync::Cache<Credential, Millis, ahash::RandomState>,
 }
 
 impl Accounts {
-    /// `key`: what digests of credentials are keyed with; who has not got it cannot test a guess.
-    pub fn new(key: [u8; 32], clock: Clock) -> Accounts {
+    /// Of replicas that are to share answers, each must have the same key.
+    pub fn new(key: impl Into<ScopeKey>, clock: Clock) -> Accounts {
+        let key = key.into();
         let proven =
             moka::sync::Cache::builder().max_capacity(REMEMBERED).build_with_hasher(Default::default());
         Accounts { key, clock, proven }
@@ -42,7 +44,7 @@ impl Accounts {
 
     /// The digest of every credential header there is; all callers without one are the same caller.
     pub fn identify(&self, headers: &HeaderMap) -> Credential {
-        let mut parts = Parts::keyed(&self.key, "reprise-credential-1");
+        let mut parts = Parts::keyed(&self.key.get(), "reprise-credential-1");
         for name in CREDENTIAL_HEADERS {
             for value in headers.get_all(name) {
                 parts.part(name, value.as_bytes());
@@ -53,7 +55,7 @@ impl Accounts {
 
     /// Who may share answers with this caller. The namespace, chosen by the client, divides further.
     pub fn scope(&self, caller: Credential, by: ScopeBy, namespace: Option<&str>) -> Scope {
-        let mut parts = Parts::keyed(&self.key, "reprise-scope-1");
+        let mut parts = Parts::keyed(&self.key.get(), "reprise-scope-1");
         match by {
             ScopeBy::Key | ScopeBy::Team => parts.part("key", &caller.0),
             ScopeBy::Global => parts.part("global", b""),
@@ -70,6 +72,11 @@ impl Accounts {
         if !self.is_proven(caller, Duration::from_secs(1)) {
             self.proven.insert(caller, self.clock.now());
         }
+    }
+
+    /// The upstream accepted this caller at `at`, by another replica's word.
+    pub fn prove_at(&self, caller: Credential, at: Millis) {
+        self.proven.insert(caller, at.min(self.clock.now()));
     }
 
     /// Whether the upstream accepted this caller within `ttl`. Without that a revoked credential could

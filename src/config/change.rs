@@ -26,6 +26,12 @@ impl Config {
             ("semantic.queue", old.semantic.queue != semantic.queue),
             ("semantic.hnsw_from", old.semantic.hnsw_from != semantic.hnsw_from),
             ("semantic.state", old.semantic.state != semantic.state),
+            ("redis", old.redis != new.redis),
+            ("store.path", old.store.path != new.store.path),
+            ("store.max_bytes", old.store.max_bytes != new.store.max_bytes),
+            ("store.encryption_key", old.store.encryption_key != new.store.encryption_key),
+            ("store.encryption_key_old", old.store.encryption_key_old != new.store.encryption_key_old),
+            ("store.reembed_rate", old.store.reembed_rate != new.store.reembed_rate),
             ("log.filter", old.log.filter != new.log.filter),
             ("log.json", old.log.json != new.log.json),
         ];

@@ -14,6 +14,8 @@
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `judge` | the part of `read` for `[semantic.judge]`, and audits that nothing asks for |
 //! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
+//! | `redis` | `[redis]`: its settings and their reader |
+//! | `store` | `[store]`, and the part of `read` for it |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -28,7 +30,9 @@ pub mod policy;
 pub mod problem;
 pub mod read;
 mod reader;
+pub mod redis;
 pub mod source;
+mod store;
 mod unserved;
 mod upstreams;
 mod values;
@@ -38,7 +42,9 @@ pub use policy::{
     AuditBy, AuditPolicy, CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness,
 };
 pub use problem::{Problem, Problems};
+pub use redis::{Redis, RedisServer};
 pub use source::{Flags, Source};
+pub use store::{Store, StorePath};
 
 use crate::base::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -52,11 +58,14 @@ pub struct Config {
     pub limits: Limits,
     pub cache: Cache,
     pub semantic: Semantic,
+    pub store: Store,
     pub upstreams: Vec<Upstream>,
     /// The policy where no route matches.
     pub policy: Policy,
     /// In the file's order; the first that matches decides.
     pub routes: Vec<Route>,
+    /// `None`: nothing is shared.
+    pub redis: Option<Redis>,
     pub log: Log,
 }
 

@@ -5,7 +5,8 @@ use super::problem::{Problem, Problems};
 use super::reader::{At, Place, Report, Section, as_table, as_tables, line_and_column};
 use super::source::{Overrides, Source};
 use super::{
-    AuditBy, Cache, Config, Limits, Log, Policy, Semantic, Server, judge, policies, upstreams, values,
+    AuditBy, Cache, Config, Limits, Log, Policy, Semantic, Server, judge, policies, redis, store, upstreams,
+    values,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -99,12 +100,14 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
     judge::refuse_idle(report, &semantic_section, &policy, &routes);
     cache_section.finish();
     semantic_section.finish();
+    let store = store::read(report, &mut root, source);
     let upstreams = upstreams::read(report, &mut root, source);
+    let redis = redis::read(report, &mut root, source);
     let mut log_section = root.section("log");
     let log = read_log(&mut log_section);
     log_section.finish();
     root.finish();
-    Config { server, limits, cache, semantic, upstreams, policy, routes, log }
+    Config { server, limits, cache, semantic, store, upstreams, policy, routes, redis, log }
 }
 
 /// The document's first level: its sections, each handed out once.

@@ -199,6 +199,11 @@ impl<'a> Section<'a> {
         &self.own
     }
 
+    /// Whether the file has this table, or a variable sets something in it.
+    pub fn is_given(&self) -> bool {
+        self.table.is_some() || !self.variables.is_empty()
+    }
+
     pub fn has(&self, key: &str) -> bool {
         self.variables.contains_key(key) || self.value(key).is_some()
     }

@@ -3,8 +3,6 @@
 
 /// Section, key (or `key = value`), and what to say.
 const UNSERVED: &[(&str, &str, &str)] = &[
-    ("", "redis", "answers are not shared through Redis in this version; remove [redis]"),
-    ("", "store", "entries are kept in memory only in this version; remove [store]"),
     ("", "key", "virtual keys are not served in this version; clients use their own, remove [[key]]"),
     ("", "model", "models are not mapped to deployments in this version; remove [[model]]"),
     ("route.match", "key", "virtual keys are not served in this version; match by `header` instead"),

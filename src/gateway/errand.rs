@@ -13,6 +13,7 @@ use crate::base::digest::Credential;
 use crate::base::fault::{Fault, Kind};
 use crate::cache::admit::{Admitted, Terms};
 use crate::cache::flight::Leader;
+use crate::cache::shared::lease::Lease;
 use crate::cache::{Embedding, Entry};
 use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
@@ -51,6 +52,8 @@ pub struct Errand {
     pub keep: Keep,
     /// Present where others may follow.
     pub leader: Option<Leader>,
+    /// Keeps other replicas from asking the same, until the answer has been passed on to them.
+    pub lease: Option<Lease>,
 }
 
 type Answer = Result<(Arc<str>, Reply), Fault>;
@@ -81,7 +84,7 @@ impl Errand {
     }
 
     async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
-        let Errand { settings, dialect, caller, outgoing, keep, leader } = self;
+        let Errand { settings, dialect, caller, outgoing, keep, leader, lease } = self;
         let coming = gateway.embed_meanwhile(&keep, settings.config.semantic.patience);
         let sent = {
             let send = settings.upstream.send(outgoing);
@@ -103,7 +106,7 @@ impl Errand {
         };
         let Incoming { status, headers, deployment, body } = incoming;
         if status.is_success() {
-            gateway.accounts.prove(caller);
+            gateway.prove(caller, settings.config.cache.credential_ttl);
         }
         let recorder = Recorder::new(dialect, &headers, settings.config.cache.max_entry);
         let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -116,8 +119,15 @@ impl Errand {
         let reply = Reply { status, headers, body: ReplyBody::Flow(Box::pin(from_errand)) };
         let _ = client.send(Ok((deployment, reply)));
         let keep = (status == StatusCode::OK).then_some(keep);
-        let reading =
-            Reading { gateway: gateway.clone(), settings, recorder: Some(recorder), keep, coming, leader };
+        let reading = Reading {
+            gateway: gateway.clone(),
+            settings,
+            recorder: Some(recorder),
+            keep,
+            coming,
+            leader,
+            _lease: lease,
+        };
         reading.read(body, to_client, length).await;
     }
 }
@@ -177,6 +187,7 @@ struct Reading {
     keep: Option<Keep>,
     coming: Option<Coming>,
     leader: Option<Leader>,
+    _lease: Option<Lease>,
 }
 
 impl Reading {
@@ -283,19 +294,19 @@ impl Reading {
     async fn index(&mut self, entry: Arc<Entry>, embedding: Embedding) {
         let cache = self.gateway.cache.clone();
         let Some(Coming { mut vector, patience }) = self.coming.take() else {
-            if let Embedding::Done(vector) = embedding {
-                cache.index(&entry, vector);
-            }
-            return;
+            let vector = if let Embedding::Done(vector) = embedding { Some(vector) } else { None };
+            return cache.publish(&entry, vector);
         };
         match tokio::time::timeout(patience, &mut vector).await {
-            Ok(Ok(vector)) => cache.index(&entry, vector),
-            Ok(Err(_)) => {}
-            Err(_) => self.gateway.tasks.spawn(async move {
-                if let Ok(vector) = vector.await {
-                    cache.index(&entry, vector);
-                }
-            }),
+            Ok(vector) => cache.publish(&entry, vector.ok()),
+            Err(_) => {
+                cache.publish(&entry, None);
+                self.gateway.tasks.spawn(async move {
+                    if let Ok(vector) = vector.await {
+                        cache.publish(&entry, Some(vector));
+                    }
+                });
+            }
         }
     }
 

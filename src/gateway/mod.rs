@@ -13,6 +13,7 @@
 //! | `directives` | what the client says about caching |
 //! | `visit` | one cacheable request, from its body to its keys |
 //! | `miss` | seats in a flight, and what each does |
+//! | `fleet` | what a request asks of, and tells, the other replicas |
 //! | `errand` | one question to the upstream, its answer recorded on the way |
 //! | `detach` | work that outlives the one who waits for it |
 //! | `embeddings` | `/v1/embeddings`, input by input |
@@ -21,6 +22,7 @@
 //! | `trust` | audits, budgets of wrong answers, observe mode |
 //! | `explain` | what would become of a request, and why |
 //! | `sentence` | the words of verdicts, in sentences |
+//! | `warm` | answers that somebody brings along |
 //! | `report` | the headers that say what was decided |
 
 pub mod coding;
@@ -29,12 +31,14 @@ pub mod directives;
 pub mod embeddings;
 pub mod errand;
 pub mod explain;
+mod fleet;
 pub mod lane;
 pub mod miss;
 pub mod report;
 mod sentence;
 pub mod trust;
 pub mod visit;
+pub mod warm;
 
 use crate::accounts::Accounts;
 use crate::base::clock::Clock;
@@ -52,6 +56,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use miss::Seated;
 use std::sync::Arc;
 use trust::{Count, Trust, Watches};
 use visit::{Considered, Visit};
@@ -167,23 +172,30 @@ impl Gateway {
         }
         if visit.wishes.no_cache {
             return self
-                .ask(visit, Verdict::Bypass(Bypass::ClientNoCache), Embedding::NotAsked, None, None)
+                .ask(
+                    visit,
+                    Verdict::Bypass(Bypass::ClientNoCache),
+                    Embedding::NotAsked,
+                    Seated::Nowhere,
+                    None,
+                )
                 .await;
         }
         match self.cache.lookup(visit.lookup()).await {
-            Looked::Hit(found) if self.may_hit(&visit) => match visit.policy().observes() {
-                false => Ok(self.hit(visit, found)),
-                true => self.observe(visit, found).await,
+            Looked::Hit(found) => match self.may_hit(&visit).await {
+                true if visit.policy().observes() => self.observe(visit, found).await,
+                true => Ok(self.hit(visit, found)),
+                false if visit.wishes.only_if_cached => Err(only_if_cached()),
+                false => self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await,
             },
-            Looked::Hit(_) => self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await,
             Looked::Miss { .. } if visit.wishes.only_if_cached => Err(only_if_cached()),
             Looked::Miss { why, embedding, near } => self.miss(visit, why, embedding, near).await,
         }
     }
 
     /// A hit needs a caller whom the upstream has accepted lately.
-    fn may_hit(&self, visit: &Visit) -> bool {
-        self.accounts.is_proven(visit.caller, visit.settings.config.cache.credential_ttl)
+    async fn may_hit(&self, visit: &Visit) -> bool {
+        self.is_proven(visit.caller, visit.settings.config.cache.credential_ttl).await
     }
 
     fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {

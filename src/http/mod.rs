@@ -14,6 +14,7 @@
 //! | `face` | fault -> status and the dialect's error body |
 //! | `admin` | health, readiness, metrics, behind a token |
 //! | `api` | explain and feedback, on the admin side |
+//! | `stored` | entries listed, purged, exported, imported and warmed, on the admin side |
 
 pub mod admin;
 pub mod api;
@@ -21,6 +22,7 @@ mod body;
 mod face;
 mod front;
 mod listen;
+mod stored;
 
 pub use front::Front;
 pub use listen::{Accept, Drained};
