@@ -1,6 +1,7 @@
 //! The rules in order, then the score.
 
 use super::features::{COUNT, Compared, compare};
+use super::korean::Role;
 use super::reading::Reading;
 use super::score::probability;
 use crate::config::Strictness;
@@ -144,7 +145,9 @@ fn broken_rule(near: &Near, compared: &Compared, strictness: Strictness) -> Opti
 /// Unmatched words that name two sides of one choice, or differ by a denying prefix.
 fn opposites(a: &Reading, b: &Reading, compared: &Compared) -> bool {
     let free = |reading: &Reading, matches: &[super::align::Match]| -> Vec<usize> {
-        (0..reading.words.len()).filter(|i| matches[*i].to.is_none() && matches[*i].grade < 0.9).collect()
+        let alone = |i: &usize| matches[*i].to.is_none() && matches[*i].grade < 0.9;
+        // "Not in autumn but in summer": what is rejected is no side taken.
+        (0..reading.words.len()).filter(alone).filter(|i| reading.words[*i].role != Role::Rejected).collect()
     };
     let (x, y) = (free(a, &compared.aligned.a), free(b, &compared.aligned.b));
     x.iter().any(|i| {

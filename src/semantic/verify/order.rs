@@ -32,45 +32,72 @@ pub fn compare(a: &Reading, b: &Reading, aligned: &Alignment) -> Order {
     if n < 2 {
         return out;
     }
-    let turned =
-        (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).filter(|(i, j)| places[*i] > places[*j]).count();
-    out.turned = turned as f32 / (n * (n - 1) / 2) as f32;
+    let crossing: Vec<(usize, usize)> = (0..n)
+        .flat_map(|i| (i + 1..n).map(move |j| (i, j)))
+        .filter(|(i, j)| places[*i] > places[*j])
+        .collect();
+    out.turned = crossing.len() as f32 / (n * (n - 1) / 2) as f32;
     let kept = places.windows(2).filter(|w| w[1] > w[0] && w[1] - w[0] <= 1).count();
     out.kept = kept as f32 / (n - 1) as f32;
-    let drops = places.windows(2).filter(|w| w[0] > w[1]).count();
     // "The difference between tea and coffee" is symmetric by itself.
     let symmetric = a.words.iter().any(|w| w.text.starts_with("differ") || w.text.starts_with("compar"));
-    out.scrambled = drops > 0 && !symmetric && !moved_phrase(&places, drops);
+    out.scrambled = !symmetric && !moved_phrase(&places) && crossing.iter().any(|pair| apart(&places, *pair));
     out
 }
 
 /// One block moved to the front or the end: a single drop, and all behind it is smaller than all before it.
-fn moved_phrase(places: &[usize], drops: usize) -> bool {
-    drops == 1 && places.last() < places.first()
+fn moved_phrase(places: &[usize]) -> bool {
+    places.windows(2).filter(|w| w[0] > w[1]).count() == 1 && places.last() < places.first()
+}
+
+/// Whether two words that changed places stand apart in both texts. Neighbours in one of them are only worded otherwise: "the status
+/// of my order" / "my order status", "convert atoms" / "atoms converted". "Dogs chase cats" / "cats chase dogs" is another matter.
+fn apart(places: &[usize], (i, j): (usize, usize)) -> bool {
+    let between = places.iter().filter(|place| (places[j]..places[i]).contains(place)).count();
+    j - i > 1 && between > 1
 }
 
 fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
-    if [Role::From, Role::To, Role::Than].iter().any(|role| passed_on(*role, a, b, aligned)) {
+    if passed_on(Role::From, a, b, aligned) || passed_on(Role::Than, a, b, aligned) {
         return true;
     }
-    let mut swapped = 0;
+    if turned_to(a, b, aligned) {
+        return true;
+    }
+    let (mut to_object, mut from_object) = (false, false);
     let compares = |words: &[Word]| words.iter().any(|w| w.role == Role::Than);
     let both_compare = compares(&a.words) && compares(&b.words);
     for (word, found) in a.words.iter().zip(&aligned.a) {
         let Some(other) = found.to.map(|at| &b.words[at]) else { continue };
         match (word.role, other.role) {
             (Role::From, Role::To) | (Role::To, Role::From) => return true,
-            (Role::Rejected, x) | (x, Role::Rejected) if x != Role::Rejected => swapped += 2,
+            (Role::Rejected, Role::Than) | (Role::Than, Role::Rejected) => {}
+            (Role::Rejected, role) if role != Role::Rejected && !wanted_too(word, a) => return true,
+            (role, Role::Rejected) if role != Role::Rejected && !wanted_too(other, b) => return true,
             (Role::Than, Role::Subject | Role::Topic | Role::Object)
-            | (Role::Subject | Role::Topic | Role::Object, Role::Than) => swapped += 2,
+            | (Role::Subject | Role::Topic | Role::Object, Role::Than) => return true,
             (Role::Than, Role::None) | (Role::None, Role::Than) if both_compare => return true,
-            (Role::Subject | Role::To, Role::Object) | (Role::Object, Role::Subject | Role::To) => {
-                swapped += 1
-            }
+            (Role::Subject | Role::To, Role::Object) => to_object = true,
+            (Role::Object, Role::Subject | Role::To) => from_object = true,
             _ => {}
         }
     }
-    swapped >= 2
+    to_object && from_object
+}
+
+/// Whether a rejected word is wanted elsewhere in its text: "지난 겨울 말고 이번 겨울".
+fn wanted_too(word: &Word, text: &Reading) -> bool {
+    text.words.iter().any(|w| w.concept == word.concept && w.role != Role::Rejected)
+}
+
+/// "Dollars to euros" / "euros to dollars": `to` has gone to the other of two words that changed places. English only; before a verb
+/// ("to check") it says nothing, and Korean marks the pair by particles.
+fn turned_to(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
+    let shared = || aligned.a.iter().enumerate().filter_map(|(i, found)| Some((i, found.to?)));
+    let to = |words: &[Word], at: usize| words[at].role == Role::To && !words[at].hangul;
+    shared().filter(|(i, j)| to(&a.words, *i) && !to(&b.words, *j)).any(|(i, j)| {
+        shared().any(|(k, l)| !to(&a.words, k) && to(&b.words, l) && (i < k) != (j < l) && i.abs_diff(k) == 1)
+    })
 }
 
 /// Whether a role has gone from one shared word to another: "서울에서 부산 가는" / "부산에서 서울 가는", where

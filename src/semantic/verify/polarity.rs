@@ -53,8 +53,9 @@ pub fn english(words: &[&str]) -> Polarity {
                 found.denials += 1;
                 found.forbids |= before(1) == "do" && (at == 1 || matches!(before(2), "please" | "."));
             }
-            "never" | "without" | "neither" | "nor" | "none" | "nobody" | "nothing" | "stop" | "except"
-            | "excluding" | "avoid" | "instead" | "prevent" | "hardly" | "nowhere" | "unlike" => {
+            "never" | "without" | "neither" | "nor" | "none" | "nobody" | "nothing" | "except" | "excluding"
+            | "instead" | "hardly" | "nowhere" | "unlike" | "stop" | "stops" | "stopping" | "stopped" | "avoid"
+            | "avoids" | "avoiding" | "avoided" | "prevent" | "prevents" | "preventing" | "prevented" => {
                 found.denials += 1
             }
             "no" if !matches!(after(1), "," | "." | "") && after(1) != "matter" => found.denials += 1,
@@ -80,13 +81,20 @@ pub fn korean(tokens: &[Token]) -> Polarity {
         let starts = |list: &[&str]| list.iter().any(|head| word.starts_with(head));
         let has = |list: &[&str]| list.iter().any(|part| word.contains(part));
         let last = at + 1 == hangul.len();
-        if word.contains("말고") || next.starts_with("말고") || starts(&["아니면", "아니라면", "아니고"])
+        let after = hangul.get(at + 2).copied().unwrap_or("");
+        // "잊지 마" is "remember".
+        let reminds = starts(&["잊지", "까먹지", "빼먹지", "놓치지"]);
+        if word.contains("말고")
+            || next.starts_with("말고")
+            || starts(&["아니면", "아니라면", "아니고"])
+            || reminds
+            || (starts(&["마", "말"]) && at > 0 && hangul[at - 1].ends_with('지'))
         {
             continue;
         }
-        let forbids = has(&["지마", "지말", "금지", "삼가", "자제"])
+        let forbids = has(&["지마", "지말", "지맙", "금지", "삼가", "자제"])
             || starts(&["금합", "금해", "그만", "큰일", "혼나", "혼난"])
-            || (word.ends_with('지') && next.starts_with(['마', '말']));
+            || (word.ends_with('지') && (prohibits(next) || next == "좀" && prohibits(after)));
         let no_good = starts(&["안돼", "안된", "안됩", "안되"])
             || (*word == "안" && next.starts_with(['돼', '된', '됩', '되']));
         let denies = matches!(*word, "안" | "못")
@@ -97,6 +105,13 @@ pub fn korean(tokens: &[Token]) -> Polarity {
         found.trouble |= starts(&["오류", "에러", "고장", "문제", "실패"]);
     }
     found
+}
+
+/// Whether this word, behind `-지`, forbids: "마", "말아", "맙시다", and not "말해줘" or "마치".
+fn prohibits(word: &str) -> bool {
+    const FORMS: &[&str] =
+        &["마", "마라", "마요", "마세요", "마십시오", "마시", "말아", "말라", "말자", "말렴", "말거라", "말게", "말길", "말도록", "맙"];
+    word == "말" || word == "마" || FORMS.iter().any(|form| word.starts_with(form) && !word.starts_with("마치"))
 }
 
 #[cfg(test)]

@@ -151,7 +151,8 @@ impl Reading {
                 continue;
             }
             if token.class == Class::Hangul {
-                self.hangul_word(&token.text);
+                let behind_verb = at > 0 && english[at - 1].0.ends_with('지');
+                self.hangul_word(&token.text, behind_verb);
                 at += 1;
                 continue;
             }
@@ -186,7 +187,8 @@ impl Reading {
         }
     }
 
-    fn hangul_word(&mut self, text: &str) {
+    /// `behind_verb`: the word before is a verb's stem with `-지`, so that "말고" forbids it and rejects no noun.
+    fn hangul_word(&mut self, text: &str, behind_verb: bool) {
         let lexicon = &*LEXICON;
         let cut = analyse(text);
         let key = hash(cut.stem);
@@ -208,7 +210,7 @@ impl Reading {
             role,
         };
         if word.role == Role::Rejected && text == "말고" {
-            if let Some(last) = self.words.last_mut().filter(|last| !last.verbal) {
+            if let Some(last) = self.words.last_mut().filter(|last| !last.verbal && !behind_verb) {
                 last.role = Role::Rejected;
             }
         } else if !frame || !word.sides().is_empty() {
