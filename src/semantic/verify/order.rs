@@ -39,9 +39,10 @@ pub fn compare(a: &Reading, b: &Reading, aligned: &Alignment) -> Order {
     out.turned = crossing.len() as f32 / (n * (n - 1) / 2) as f32;
     let kept = places.windows(2).filter(|w| w[1] > w[0] && w[1] - w[0] <= 1).count();
     out.kept = kept as f32 / (n - 1) as f32;
+    // "Is tax included in the price" / "does the price include tax": the passive turns round who and what.
     // "The difference between tea and coffee" is symmetric by itself.
     let symmetric = a.words.iter().any(|w| w.text.starts_with("differ") || w.text.starts_with("compar"));
-    out.scrambled = !symmetric && !moved_phrase(&places) && crossing.iter().any(|pair| apart(&places, *pair));
+    out.scrambled = !symmetric && a.passive == b.passive && !moved_phrase(&places) && crossing.iter().any(|pair| apart(&places, *pair));
     out
 }
 
@@ -64,30 +65,39 @@ fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
     if turned_to(a, b, aligned) {
         return true;
     }
-    let (mut to_object, mut from_object) = (false, false);
+    let (mut to_object, mut from_object, mut from_to, mut to_from) = (false, false, 0, 0);
     let compares = |words: &[Word]| words.iter().any(|w| w.role == Role::Than);
     let both_compare = compares(&a.words) && compares(&b.words);
     for (word, found) in a.words.iter().zip(&aligned.a) {
         let Some(other) = found.to.map(|at| &b.words[at]) else { continue };
         match (word.role, other.role) {
-            (Role::From, Role::To) | (Role::To, Role::From) => return true,
+            (Role::From, Role::To) => from_to += 1,
+            (Role::To, Role::From) => to_from += 1,
             (Role::Rejected, Role::Than) | (Role::Than, Role::Rejected) => {}
             (Role::Rejected, role) if role != Role::Rejected && !wanted_too(word, a) => return true,
             (role, Role::Rejected) if role != Role::Rejected && !wanted_too(other, b) => return true,
-            (Role::Than, Role::Subject | Role::Topic | Role::Object)
-            | (Role::Subject | Role::Topic | Role::Object, Role::Than) => return true,
+            (Role::Than, Role::Subject | Role::Topic | Role::Object) if !wanted_too(word, a) => return true,
+            (Role::Subject | Role::Topic | Role::Object, Role::Than) if !wanted_too(other, b) => return true,
             (Role::Than, Role::None) | (Role::None, Role::Than) if both_compare => return true,
             (Role::Subject | Role::To, Role::Object) => to_object = true,
             (Role::Object, Role::Subject | Role::To) => from_object = true,
             _ => {}
         }
     }
-    to_object && from_object
+    // "에서" and "로" also name where and by what means: one word alone turns round only on the way somewhere.
+    let turned = if a.hangul { from_to > 0 && to_from > 0 || travels(a) || travels(b) } else { true };
+    to_object && from_object || (from_to + to_from > 0 && turned)
 }
 
-/// Whether a rejected word is wanted elsewhere in its text: "지난 겨울 말고 이번 겨울".
+/// Whether a Korean text is about a way from somewhere to somewhere.
+fn travels(text: &Reading) -> bool {
+    const WAYS: &[&str] = &["가", "간", "갈", "오", "온", "올", "출발", "도착", "이동", "옮기", "옮겨", "보내", "떠나"];
+    text.words.iter().any(|w| WAYS.contains(&&*w.text))
+}
+
+/// Whether a word that is rejected, or the lesser of two, also stands elsewhere in its text: "지난 겨울 말고 이번 겨울".
 fn wanted_too(word: &Word, text: &Reading) -> bool {
-    text.words.iter().any(|w| w.concept == word.concept && w.role != Role::Rejected)
+    text.words.iter().any(|w| w.concept == word.concept && !matches!(w.role, Role::Rejected | Role::Than))
 }
 
 /// "Dollars to euros" / "euros to dollars": `to` has gone to the other of two words that changed places. English only; before a verb

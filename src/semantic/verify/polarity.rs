@@ -40,6 +40,7 @@ pub fn english(words: &[&str]) -> Polarity {
         let before = |n: usize| at.checked_sub(n).map_or("", |i| words[i]);
         let after = |n: usize| words.get(at + n).copied().unwrap_or("");
         match *word {
+            "not" if matches!(after(1), "remember" | "recall") => {}
             "not" if matches!(before(1), "can" | "could") && at >= 2 && after(1) != "i" => {
                 (found.trouble, found.fails) = (true, true);
             }
@@ -48,7 +49,6 @@ pub fn english(words: &[&str]) -> Polarity {
             "not" if matches!(after(1), "work" | "working" | "able") => {
                 (found.trouble, found.fails) = (true, true)
             }
-            "not" if matches!(after(1), "remember" | "recall") => {}
             "not" => {
                 found.denials += 1;
                 found.forbids |= before(1) == "do" && (at == 1 || matches!(before(2), "please" | "."));
@@ -71,7 +71,7 @@ pub fn english(words: &[&str]) -> Polarity {
 }
 
 /// Reads Korean denials. Two cancel out ("하지 않으면 안 돼": must), so they are counted. "아니" and "모르겠" at the end of a request ("언제인지
-/// 아니?", "어떻게 하는지 모르겠네") only ask, "아니면" only joins, and "X 말고" names what is not meant, which is a role, not a denial.
+/// 아니?", "어떻게 하는지 모르겠네") only ask, "아니면" only joins, and "X 말고" and "X 아닌" name what is not meant, which is a role, not a denial.
 pub fn korean(tokens: &[Token]) -> Polarity {
     let mut found = Polarity::default();
     let hangul: Vec<&str> =
@@ -86,20 +86,20 @@ pub fn korean(tokens: &[Token]) -> Polarity {
         let reminds = starts(&["잊지", "까먹지", "빼먹지", "놓치지"]);
         if word.contains("말고")
             || next.starts_with("말고")
-            || starts(&["아니면", "아니라면", "아니고"])
+            || starts(&["아니면", "아니라면", "아니고", "아니라", "아닌"])
             || reminds
             || (starts(&["마", "말"]) && at > 0 && hangul[at - 1].ends_with('지'))
         {
             continue;
         }
-        let forbids = has(&["지마", "지말", "지맙", "금지", "삼가", "자제"])
+        let forbids = has(&["지마", "지말", "지맙", "금물", "금지", "삼가", "자제"])
             || starts(&["금합", "금해", "그만", "큰일", "혼나", "혼난"])
             || (word.ends_with('지') && (prohibits(next) || next == "좀" && prohibits(after)));
         let no_good = starts(&["안돼", "안된", "안됩", "안되"])
             || (*word == "안" && next.starts_with(['돼', '된', '됩', '되']));
         let denies = matches!(*word, "안" | "못")
             || has(&["지않", "지못"])
-            || starts(&["않", "못하", "못해", "못한", "없", "아닌", "안하", "안해", "안가", "안먹"])
+            || starts(&["않", "못하", "못해", "못한", "없", "안하", "안해", "안가", "안먹"])
             || (word.starts_with("아니") && !last);
         found.denials += u8::from(forbids || no_good || denies);
         found.trouble |= starts(&["오류", "에러", "고장", "문제", "실패"]);

@@ -3,7 +3,7 @@
 //! A stored question is read when it is stored and kept beside its vector; a lookup reads the asked question once and
 //! compares it with a handful of readings. About 10 to 30 µs a short question, and one to three kilobytes.
 
-use super::english::{expand, stem};
+use super::english::{expand, is_participle, stem};
 use super::kind::{self, Kinds};
 use super::korean::{Role, analyse};
 use super::lexicon::{LEXICON, Side};
@@ -72,6 +72,8 @@ pub struct Reading {
     /// Hangul stems without spaces.
     pub joined: Box<str>,
     pub hangul: bool,
+    /// Said in the passive: "is included", "was written by". Its subject is the other's object.
+    pub passive: bool,
 }
 
 impl Reading {
@@ -93,6 +95,7 @@ impl Reading {
         } else {
             out.polarity = polarity::english(&plain);
             out.kinds = kind::english(&plain);
+            out.passive = passive(&plain);
         }
         let taken = out.read_slots(&tokens);
         out.read_words(&tokens, &english, &taken);
@@ -133,7 +136,7 @@ impl Reading {
             }
             at += read.used.max(1);
         }
-        self.values.clone_from(&self.slots);
+        self.values = slots::in_date_order(&self.slots);
         self.slots.sort_unstable();
         taken
     }
@@ -193,7 +196,8 @@ impl Reading {
         let cut = analyse(text);
         let key = hash(cut.stem);
         let frame = lexicon.korean_frame.contains(text) || lexicon.korean_frame.contains(cut.stem);
-        let rejects = text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지'));
+        let rejects =
+            text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지')) || text.strip_suffix("대신").is_some();
         let role = if rejects { Role::Rejected } else { cut.role };
         let concept = lexicon.korean_concept(cut.stem).unwrap_or(key);
         let weight = if frame { 0.0 } else { lexicon.korean_weight(cut.stem) };
@@ -209,7 +213,7 @@ impl Reading {
             verbal: cut.verbal,
             role,
         };
-        if word.role == Role::Rejected && text == "말고" {
+        if REJECTING.contains(&text) {
             if let Some(last) = self.words.last_mut().filter(|last| !last.verbal && !behind_verb) {
                 last.role = Role::Rejected;
             }
@@ -218,6 +222,17 @@ impl Reading {
         }
     }
 }
+
+/// Whether a form of "be" is followed by a participle, with at most four words between ("is tax also included").
+fn passive(words: &[&str]) -> bool {
+    const BE: &[&str] = &["is", "are", "was", "were", "be", "been", "being", "get", "gets", "got"];
+    let participle = |word: &&str| word.len() > 4 && (word.ends_with("ed") || is_participle(word));
+    (words.iter().enumerate())
+        .any(|(at, word)| BE.contains(word) && words[at + 1..].iter().take(5).any(participle))
+}
+
+/// Words that reject the noun before them: "우산 말고", "우산 대신", "우산이 아닌".
+const REJECTING: &[&str] = &["말고", "대신", "대신에", "대신으로", "아니고", "아니라", "아닌"];
 
 /// Words, numbers and ids in order, contractions written out, each with its token's index. Sentence ends stay as ".".
 fn expanded(tokens: &[Token]) -> Vec<(&str, usize)> {

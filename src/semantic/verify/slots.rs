@@ -93,6 +93,29 @@ pub fn date(text: &str) -> Option<[Slot; 3]> {
     known.then_some([whole(year.parse().ok()?), Slot::Month(month), whole(f64::from(day))])
 }
 
+/// The values as they come, but the parts of a date as year, month, day: "May 1, 2024" and "1 May 2024" are 2024-05-01.
+pub fn in_date_order(values: &[Slot]) -> Vec<Slot> {
+    let number = |slot: Option<&Slot>, from: i64, to: i64| match slot {
+        Some(Slot::Number(n)) => (from * 1000..=to * 1000).contains(n),
+        _ => false,
+    };
+    let mut out = values.to_vec();
+    for at in 0..out.len() {
+        if !matches!(out[at], Slot::Month(_)) {
+            continue;
+        }
+        if at > 0 && number(out.get(at - 1), 1, 31) && !number(out.get(at + 1), 1, 31) {
+            out.swap(at - 1, at);
+            if number(out.get(at + 1), 1000, 2999) {
+                out[at - 1..=at + 1].rotate_right(1);
+            }
+        } else if number(out.get(at + 1), 1, 31) && number(out.get(at + 2), 1000, 2999) {
+            out[at..at + 3].rotate_right(1);
+        }
+    }
+    out
+}
+
 fn clock(text: &str) -> Option<(u16, u16)> {
     let (hours, minutes) = text.split_once(':')?;
     let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
