@@ -146,8 +146,9 @@ const IRREGULAR: &[(&str, &str)] = &[
 /// Whether a word is an irregular participle that has no other use.
 pub fn is_participle(word: &str) -> bool {
     const FORMS: &[&str] = &[
-        "made", "built", "written", "sent", "taken", "given", "stolen", "spoken", "broken", "chosen", "known", "found",
-        "sold", "bought", "paid", "held", "kept", "grown", "driven", "eaten", "drawn", "shown", "thrown", "worn",
+        "made", "built", "written", "sent", "taken", "given", "stolen", "spoken", "broken", "chosen",
+        "known", "found", "sold", "bought", "paid", "held", "kept", "grown", "driven", "eaten", "drawn",
+        "shown", "thrown", "worn",
     ];
     FORMS.contains(&word)
 }

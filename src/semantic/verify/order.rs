@@ -42,7 +42,10 @@ pub fn compare(a: &Reading, b: &Reading, aligned: &Alignment) -> Order {
     // "Is tax included in the price" / "does the price include tax": the passive turns round who and what.
     // "The difference between tea and coffee" is symmetric by itself.
     let symmetric = a.words.iter().any(|w| w.text.starts_with("differ") || w.text.starts_with("compar"));
-    out.scrambled = !symmetric && a.passive == b.passive && !moved_phrase(&places) && crossing.iter().any(|pair| apart(&places, *pair));
+    out.scrambled = !symmetric
+        && a.passive == b.passive
+        && !moved_phrase(&places)
+        && crossing.iter().any(|pair| apart(&places, *pair));
     out
 }
 
@@ -66,6 +69,7 @@ fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
         return true;
     }
     let (mut to_object, mut from_object, mut from_to, mut to_from) = (false, false, 0, 0);
+    let mut rejected = false;
     let compares = |words: &[Word]| words.iter().any(|w| w.role == Role::Than);
     let both_compare = compares(&a.words) && compares(&b.words);
     for (word, found) in a.words.iter().zip(&aligned.a) {
@@ -74,8 +78,12 @@ fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
             (Role::From, Role::To) => from_to += 1,
             (Role::To, Role::From) => to_from += 1,
             (Role::Rejected, Role::Than) | (Role::Than, Role::Rejected) => {}
-            (Role::Rejected, role) if role != Role::Rejected && !wanted_too(word, a) => return true,
-            (role, Role::Rejected) if role != Role::Rejected && !wanted_too(other, b) => return true,
+            (Role::Rejected, role) if role != Role::Rejected => {
+                rejected |= !wanted_too(word, a) && !b.polarity.instead
+            }
+            (role, Role::Rejected) if role != Role::Rejected => {
+                rejected |= !wanted_too(other, b) && !a.polarity.instead
+            }
             (Role::Than, Role::Subject | Role::Topic | Role::Object) if !wanted_too(word, a) => return true,
             (Role::Subject | Role::Topic | Role::Object, Role::Than) if !wanted_too(other, b) => return true,
             (Role::Than, Role::None) | (Role::None, Role::Than) if both_compare => return true,
@@ -86,12 +94,13 @@ fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
     }
     // "에서" and "로" also name where and by what means: one word alone turns round only on the way somewhere.
     let turned = if a.hangul { from_to > 0 && to_from > 0 || travels(a) || travels(b) } else { true };
-    to_object && from_object || (from_to + to_from > 0 && turned)
+    rejected || to_object && from_object || (from_to + to_from > 0 && turned)
 }
 
 /// Whether a Korean text is about a way from somewhere to somewhere.
 fn travels(text: &Reading) -> bool {
-    const WAYS: &[&str] = &["가", "간", "갈", "오", "온", "올", "출발", "도착", "이동", "옮기", "옮겨", "보내", "떠나"];
+    const WAYS: &[&str] =
+        &["가", "간", "갈", "오", "온", "올", "출발", "도착", "이동", "옮기", "옮겨", "보내", "떠나"];
     text.words.iter().any(|w| WAYS.contains(&&*w.text))
 }
 
@@ -143,6 +152,39 @@ mod tests {
         let (asked, stored) = (Reading::of(asked), Reading::of(stored));
         let near = Near { asked: &asked, stored: &stored, cosine: 0.98, gap: None };
         matches!(judge(&near, Strictness::Strict), Judgement::Different(_))
+    }
+
+    fn clash(a: &str, b: &str) -> bool {
+        let (a, b) = (Reading::of(a), Reading::of(b));
+        let compared = crate::semantic::verify::features::compare(&a, &b, 0.95);
+        compared.order.roles_clash || compared.order.scrambled
+    }
+
+    #[test]
+    fn the_same_roles_in_other_words_do_not_clash() {
+        for (a, b) in [
+            ("check the current status of my order", "see my order current status"),
+            ("does the price include tax", "is tax included in the price"),
+            ("I want to track the refund", "refund tracking please"),
+            ("실외 말고 실내로 계획을 잡아", "실외보다는 실내로 계획을 잡아"),
+            ("지난 겨울 말고 이번 겨울 사용량", "이번 겨울 사용량"),
+            ("나쁜 생각 하지 말고 쉬어", "나쁜 생각 말고 쉬어"),
+        ] {
+            assert!(!clash(a, b), "{a} | {b}");
+        }
+    }
+
+    #[test]
+    fn swapped_roles_clash() {
+        for (a, b) in [
+            ("convert dollars to euros", "convert euros to dollars"),
+            ("why do dogs chase cats", "why do cats chase dogs"),
+            ("is Java faster than Python", "is Python faster than Java"),
+            ("우산 말고 우비 챙겨", "우비 말고 우산 챙겨"),
+            ("철수가 영희를 좋아해", "영희가 철수를 좋아해"),
+        ] {
+            assert!(clash(a, b), "{a} | {b}");
+        }
     }
 
     #[test]

@@ -196,8 +196,8 @@ impl Reading {
         let cut = analyse(text);
         let key = hash(cut.stem);
         let frame = lexicon.korean_frame.contains(text) || lexicon.korean_frame.contains(cut.stem);
-        let rejects =
-            text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지')) || text.strip_suffix("대신").is_some();
+        let rejects = text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지'))
+            || text.strip_suffix("대신").is_some();
         let role = if rejects { Role::Rejected } else { cut.role };
         let concept = lexicon.korean_concept(cut.stem).unwrap_or(key);
         let weight = if frame { 0.0 } else { lexicon.korean_weight(cut.stem) };
@@ -290,4 +290,36 @@ fn grams(tokens: &[Token]) -> Vec<u32> {
         .collect();
     out.sort_unstable();
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reading;
+
+    /// The values of two texts in order agree.
+    fn alike(a: &str, b: &str) -> bool {
+        Reading::of(a).values == Reading::of(b).values
+    }
+
+    #[test]
+    fn every_way_to_write_a_value_is_one_value() {
+        for (a, b) in [
+            ("pay 1,000", "pay one thousand"),
+            ("at 3pm", "at 15:00"),
+            ("오후 3시에", "15시에"),
+            ("두 개", "2개"),
+            ("10만원 송금", "100,000원 송금"),
+            ("삼십분 뒤", "30분 뒤"),
+        ] {
+            assert!(alike(a, b), "{a} | {b}: {:?} {:?}", Reading::of(a).values, Reading::of(b).values);
+        }
+    }
+
+    #[test]
+    fn a_date_is_one_date_in_any_order_of_its_parts() {
+        for date in ["May 1, 2024", "1 May 2024", "2024-05-01", "2024/5/1"] {
+            assert!(alike(&format!("deliver on {date}"), "deliver on 2024-05-01"), "{date}");
+        }
+        assert!(!alike("from May 3 to June 5", "from June 3 to May 5"));
+    }
 }

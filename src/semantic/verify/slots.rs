@@ -74,9 +74,14 @@ fn number(tokens: &[Token], at: usize) -> Read {
         used = 2;
     } else if let Some(scale) = scale(after) {
         (value, used) = (value * scale, 2);
-    } else if let Some((scale, rest)) = korean_scale(after) {
-        value *= scale;
-        used = if rest.is_empty() { 2 } else { 1 };
+    } else if let Some(scale) = korean_scale(after) {
+        (value, used) = (value * scale, 2);
+    } else if next.is_some_and(|t| t.glued)
+        && after.starts_with('시')
+        && !after.starts_with("시간")
+        && value > 12.0
+    {
+        return Read { slot: Some(Slot::Time(value as u16 * 60)), used: 2 };
     }
     Read { slot: Some(whole(value)), used }
 }
@@ -152,11 +157,11 @@ fn scale(word: &str) -> Option<f64> {
     }
 }
 
-/// `만원` -> (10,000, `원`): a Korean power of ten behind digits.
-fn korean_scale(word: &str) -> Option<(f64, &str)> {
+/// `만원` -> 10,000: a Korean power of ten behind digits, with its counter.
+fn korean_scale(word: &str) -> Option<f64> {
     const SCALES: [(&str, f64); 6] =
         [("천만", 1e7), ("백만", 1e6), ("십만", 1e5), ("억", 1e8), ("만", 1e4), ("천", 1e3)];
-    SCALES.iter().find_map(|(text, scale)| word.strip_prefix(text).map(|rest| (*scale, rest)))
+    SCALES.iter().find(|(text, _)| word.starts_with(text)).map(|(_, scale)| *scale)
 }
 
 /// English number words, months and clock words.
@@ -167,8 +172,11 @@ fn spelled(tokens: &[Token], at: usize) -> Read {
     }
     let (mut total, mut used) = (0.0, 0);
     while let Some(word) = tokens.get(at + used) {
+        let scaled = || tokens.get(at + used + 1).is_some_and(|next| scale(&next.text).is_some());
         if let Some(value) = small_number(&word.text) {
             total += value;
+        } else if word.text == "one" && scaled() {
+            total += 1.0;
         } else if let (Some(scale), true) = (scale(&word.text), used > 0) {
             total *= scale;
         } else {
