@@ -57,9 +57,9 @@ fn each_language_holds_its_own_floor() {
     }
 }
 
-/// Measured floors, in percent: 85 is the aim of both.
-const EN_PASS: f64 = 85.0;
-const KO_PASS: f64 = 75.0;
+/// A little below what was measured (89.6 and 82.0), in percent; 85 is the aim of both, and Korean falls short of it.
+const EN_PASS: f64 = 87.0;
+const KO_PASS: f64 = 79.0;
 
 #[test]
 fn the_set_is_large_half_paraphrases_and_has_every_rule_in_both_languages() {
