@@ -5,6 +5,7 @@ use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::cache::Cache;
 use crate::config::Config;
+use crate::gateway::trust::{Trust, Unwatchable};
 use crate::gateway::{Ask, Gateway, Settings};
 use crate::http::admin::{Admin, Readiness};
 use crate::http::api;
@@ -28,6 +29,8 @@ pub enum StartError {
     Listen { address: SocketAddr, key: &'static str, source: io::Error },
     #[error(transparent)]
     Upstream(#[from] Unusable),
+    #[error(transparent)]
+    Trust(#[from] Unwatchable),
 }
 
 /// How far the embedding model is.
@@ -60,14 +63,18 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
     let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
     let accounts = Accounts::new(rand::random(), clock.clone());
+    let trust = Trust::new(&config);
+    let watches = trust.open(&config, None)?;
     let gateway = Arc::new(Gateway {
-        settings: ArcSwap::from_pointee(Settings { config, upstream }),
+        settings: ArcSwap::from_pointee(Settings { config, upstream, watches }),
         cache,
         accounts,
         metrics,
         clock,
         tasks: tasks.clone(),
+        trust,
     });
+    tasks.spawn(gateway.clone().keep_evidence());
     let meaning = load_model(&gateway, &tasks);
     let addresses = (address(&api.0, api.1), address(&admin.0, admin.1));
     serve_admin(&gateway, &meaning, admin, &tasks);
@@ -237,7 +244,8 @@ impl Running {
         } else {
             Upstream::new(&config.upstreams)?
         };
-        self.gateway.settings.store(Arc::new(Settings { config, upstream }));
+        let watches = self.gateway.trust.open(&config, Some(&old.watches))?;
+        self.gateway.settings.store(Arc::new(Settings { config, upstream, watches }));
         tracing::info!("config reloaded");
         Ok(())
     }
@@ -268,6 +276,7 @@ impl Running {
         if tokio::time::timeout(limit, self.tasks.drained()).await.is_err() {
             tracing::warn!("background work was still going on at the drain limit");
         }
+        self.gateway.write_evidence().await;
         cut.unwrap_or(0)
     }
 }
