@@ -7,8 +7,8 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::gateway::{Ask, Gateway, Settings};
 use crate::http::admin::{Admin, Readiness};
-use crate::http::api;
 use crate::http::{Drained, Front};
+use crate::http::{api, books};
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::{Metrics, Snapshot};
 use crate::upstream::{Unusable, Upstream};
@@ -59,7 +59,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
     let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
-    let accounts = Accounts::new(rand::random(), clock.clone());
+    let accounts = Accounts::open(&config, clock.clone(), metrics.clone());
     let gateway = Arc::new(Gateway {
         settings: ArcSwap::from_pointee(Settings { config, upstream }),
         cache,
@@ -119,7 +119,8 @@ fn serve_admin(
     let (counted, meaning, stopping) = (gateway.clone(), meaning.clone(), tasks.clone());
     let readiness = move || readiness(&meaning.borrow(), stopping.is_stopping());
     let admin = Admin::new(token, readiness, move || counted.metrics.encode(snapshot(&counted)))
-        .with(api::routes(gateway.clone()));
+        .with(api::routes(gateway.clone()))
+        .with(books::routes(gateway.clone()));
     let all = tasks.clone();
     tasks.spawn(async move {
         if let Err(refused) = admin.run(listener, asked, &limits, drain, &all, all.stopping()).await {
@@ -237,6 +238,7 @@ impl Running {
         } else {
             Upstream::new(&config.upstreams)?
         };
+        self.gateway.accounts.reload(&config);
         self.gateway.settings.store(Arc::new(Settings { config, upstream }));
         tracing::info!("config reloaded");
         Ok(())
@@ -268,6 +270,9 @@ impl Running {
         if tokio::time::timeout(limit, self.tasks.drained()).await.is_err() {
             tracing::warn!("background work was still going on at the drain limit");
         }
+        let gateway = self.gateway.clone();
+        // Fails only where the runtime ends at the same time; then dropping the ledger writes the rest.
+        let _ = tokio::task::spawn_blocking(move || gateway.accounts.flush()).await;
         cut.unwrap_or(0)
     }
 }

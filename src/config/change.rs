@@ -25,6 +25,7 @@ impl Config {
             ("semantic.threads", old.semantic.threads != semantic.threads),
             ("semantic.queue", old.semantic.queue != semantic.queue),
             ("semantic.hnsw_from", old.semantic.hnsw_from != semantic.hnsw_from),
+            ("ledger.path", old.accounts.ledger.path != new.accounts.ledger.path),
             ("log.filter", old.log.filter != new.log.filter),
             ("log.json", old.log.json != new.log.json),
         ];

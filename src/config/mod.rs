@@ -13,6 +13,7 @@
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
+//! | `accounts`, `books` | prices, the ledger and names of callers, and the part of `read` for them |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -20,6 +21,8 @@
 //! | `change` | which settings take effect only at the next start |
 //! | `watch` | a new checked config after SIGHUP or a change of the file |
 
+pub mod accounts;
+mod books;
 mod change;
 mod policies;
 pub mod policy;
@@ -54,6 +57,7 @@ pub struct Config {
     /// In the file's order; the first that matches decides.
     pub routes: Vec<Route>,
     pub log: Log,
+    pub accounts: accounts::Accounts,
 }
 
 /// `[server]`

@@ -3,13 +3,15 @@
 use super::errand::{Errand, Keep};
 use super::visit::{Sketch, Visit};
 use super::{Gateway, Reply, ReplyBody, report};
+use crate::accounts::Tab;
+use crate::accounts::row::Ended;
 use crate::base::fault::Fault;
 use crate::cache::flight::{Leader, Seat};
 use crate::cache::{Looked, Missed, Verdict};
 use crate::semantic::embedder::Vector;
 use crate::tape::live::{Follower, Head, LiveEnd};
 use crate::upstream::{Outgoing, OutgoingBody};
-use http::Method;
+use http::{Method, StatusCode};
 use std::sync::Arc;
 
 /// Seats taken at most before a request goes alone: a flight that is abandoned again and again must
@@ -68,6 +70,7 @@ impl Gateway {
         leader: Option<Leader>,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
+        visit.tab.asked(verdict.word());
         let (terms, sketch) = (visit.terms(), self.sketch(&visit));
         let outgoing = Outgoing {
             method: Method::POST,
@@ -83,6 +86,7 @@ impl Gateway {
             outgoing,
             keep,
             leader,
+            tab: visit.tab,
         };
         let (deployment, mut reply) = errand.send(self).await?;
         if show {
@@ -103,6 +107,7 @@ impl Gateway {
                 if head.status.is_success() && !same_credential && !self.may_hit(visit) {
                     return Followed::Nothing;
                 }
+                book_follower(&follower, visit.tab.hand_over(), head.status);
                 Followed::Answer(Box::new(self.read_along(head, follower, visit.policy().headers).1))
             }
             Err(LiveEnd::Failed(kind, why)) => Followed::Fault(Fault::new(kind, why)),
@@ -126,4 +131,16 @@ impl Gateway {
             _ => None,
         }
     }
+}
+
+/// Books a follower once its flight has ended, whether it stays that long or not.
+pub(super) fn book_follower(follower: &Follower, tab: Tab, status: StatusCode) {
+    follower.reckon(move |end, usage| {
+        let ended = match (status.is_success(), end) {
+            (false, _) => Ended::Failed,
+            (true, LiveEnd::Complete) => Ended::Whole,
+            (true, _) => Ended::Cut,
+        };
+        tab.followed(ended, usage);
+    });
 }

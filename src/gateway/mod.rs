@@ -14,6 +14,7 @@
 //! | `visit` | one cacheable request, from its body to its keys |
 //! | `miss` | seats in a flight, and what each does |
 //! | `errand` | one question to the upstream, its answer recorded on the way |
+//! | `metered` | an answer that passes by the cache, read along for what it cost |
 //! | `detach` | work that outlives the one who waits for it |
 //! | `embeddings` | `/v1/embeddings`, input by input |
 //! | `coding` | a stored answer in a coding that the client accepts |
@@ -29,29 +30,33 @@ pub mod embeddings;
 pub mod errand;
 pub mod explain;
 pub mod lane;
+pub mod metered;
 pub mod miss;
 pub mod report;
 mod sentence;
 pub mod visit;
 
-use crate::accounts::Accounts;
+use crate::accounts::row::Ended;
+use crate::accounts::{Accounts, Tab};
 use crate::base::clock::Clock;
 use crate::base::fault::{Fault, Kind};
 use crate::base::tasks::Tasks;
 use crate::cache::{Cache, Found, Looked, Verdict};
 use crate::canon::Bypass;
 use crate::config::Config;
+use crate::tape::Recorder;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream};
 use crate::wire::Dialect;
 use crate::wire::usage::Usage;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use metered::Metered;
 use std::sync::Arc;
-use visit::{Considered, Visit};
+use visit::{Aside, Considered, Visit};
 
 /// A request as the front received it.
 pub struct Ask {
@@ -133,7 +138,7 @@ impl Gateway {
         let answered = match self.visit(settings, dialect, target, headers, body)? {
             Considered::Chat(visit) => self.chat(*visit).await,
             Considered::Embedding(visit) => self.embedding(*visit).await,
-            Considered::Bypass { outgoing, why, show } => self.stand_aside(outgoing, why, show).await,
+            Considered::Bypass(aside) => self.stand_aside(*aside).await,
         };
         let (verdict, reply) = match answered {
             Ok(answered) => answered,
@@ -173,12 +178,14 @@ impl Gateway {
     fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {
         let Found { entry, tier, score, playback } = found;
         self.count_saved(entry.usage());
+        let saved = visit.tab.hit(tier.word(), entry.usage());
         let mut headers = HeaderMap::with_capacity(10);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(playback.content_type));
         let parts = coding::accepted(&visit.headers, playback.parts, &mut headers);
         let verdict = Verdict::Hit { entry, tier, score };
         if visit.policy().headers {
             report::put(&mut headers, &verdict, None, self.clock.now());
+            report::saved(&mut headers, saved);
         }
         (verdict, Reply { status: StatusCode::OK, headers, body: ReplyBody::Whole(parts) })
     }
@@ -190,13 +197,13 @@ impl Gateway {
     }
 
     /// Past the cache, with the reason on the answer.
-    async fn stand_aside(
-        &self,
-        outgoing: Outgoing,
-        why: Bypass,
-        show: bool,
-    ) -> Result<(Verdict, Reply), Fault> {
-        let (deployment, mut reply) = self.forward(outgoing).await?;
+    async fn stand_aside(&self, aside: Aside) -> Result<(Verdict, Reply), Fault> {
+        let Aside { outgoing, why, show, dialect, tab } = aside;
+        tab.asked("bypass");
+        let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
+        let (deployment, mut reply) = sent?;
+        tab.deployment(&deployment);
+        self.meter(&mut reply, dialect, tab);
         let verdict = Verdict::Bypass(why);
         if show {
             report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
@@ -204,9 +211,38 @@ impl Gateway {
         Ok((verdict, reply))
     }
 
+    /// Has the answer read along, so that its cost is booked.
+    fn meter(&self, reply: &mut Reply, dialect: Dialect, tab: Tab) {
+        if !reply.status.is_success() {
+            return tab.unbilled();
+        }
+        let cap = self.settings.load().config.cache.max_entry;
+        let length = reply.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let recorder = Recorder::new(dialect, &reply.headers, cap);
+        let body = std::mem::replace(&mut reply.body, ReplyBody::Whole(Vec::new()));
+        reply.body = match body {
+            ReplyBody::Flow(flow) => ReplyBody::Flow(Box::pin(Metered::new(flow, recorder, tab, length))),
+            whole => whole,
+        };
+    }
+
     /// A path that is none of ours: nothing is added, nothing is held.
+    /// A `POST` may cost something, so it is booked, its cost unknown.
     async fn pass(&self, outgoing: Outgoing) -> Result<Reply, Fault> {
-        self.forward(outgoing).await.map(|(_, reply)| reply)
+        if outgoing.method != Method::POST {
+            return self.forward(outgoing).await.map(|(_, reply)| reply);
+        }
+        let caller = self.accounts.identify(&outgoing.headers);
+        let tab = self.accounts.open_tab(caller, "pass", "", &[]);
+        tab.asked("pass");
+        let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
+        let (deployment, reply) = sent?;
+        tab.deployment(&deployment);
+        match reply.status.is_success() {
+            true => tab.paid(Ended::Whole, None, None),
+            false => tab.unbilled(),
+        }
+        Ok(reply)
     }
 
     async fn forward(&self, outgoing: Outgoing) -> Result<(Arc<str>, Reply), Fault> {
@@ -217,5 +253,12 @@ impl Gateway {
             .await
             .inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
         Ok((deployment, Reply { status, headers, body: ReplyBody::Flow(body) }))
+    }
+}
+
+/// Nothing is charged for a request that did not arrive.
+fn not_reached(tab: &Tab, fault: &Fault) {
+    if fault.kind == Kind::UpstreamUnreachable {
+        tab.unbilled();
     }
 }

@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::Settings;
 use super::directives::Directives;
+use crate::accounts::Tab;
 use crate::base::digest::{Credential, ExactKey, Parts, Scope};
 use crate::base::fault::Fault;
 use crate::cache::admit::Terms;
@@ -34,6 +35,7 @@ pub struct Visit {
     pub model: Box<str>,
     pub form: Form,
     pub canon: Canon,
+    pub tab: Tab,
 }
 
 /// An embedding request, likewise, with a key for each input.
@@ -50,13 +52,33 @@ pub struct EmbeddingVisit {
     pub keys: Vec<ExactKey>,
     /// Of the whole batch: what a flight goes by.
     pub whole: ExactKey,
+    pub tab: Tab,
+}
+
+/// A request that the cache stands aside for.
+pub struct Aside {
+    pub outgoing: Outgoing,
+    pub why: Bypass,
+    pub show: bool,
+    pub dialect: Dialect,
+    pub tab: Tab,
 }
 
 /// What is to be done with a request.
 pub enum Considered {
     Chat(Box<Visit>),
     Embedding(Box<EmbeddingVisit>),
-    Bypass { outgoing: Outgoing, why: Bypass, show: bool },
+    Bypass(Box<Aside>),
+}
+
+impl Considered {
+    pub fn tab(&self) -> &Tab {
+        match self {
+            Considered::Chat(visit) => &visit.tab,
+            Considered::Embedding(visit) => &visit.tab,
+            Considered::Bypass(aside) => &aside.tab,
+        }
+    }
 }
 
 impl Visit {
@@ -145,19 +167,17 @@ impl Gateway {
         let show = policy.headers;
         let mode =
             if policy.mode == CacheMode::Off { CacheMode::Off } else { wishes.mode.unwrap_or(policy.mode) };
-        let aside = |headers, body, why| {
+        let caller = self.accounts.identify(&headers);
+        let tab = self.accounts.open_tab(caller, dialect.word(), model.unwrap_or_default(), &wishes.tags);
+        let aside = |headers, body, why, tab| {
             let body = OutgoingBody::Whole(body);
-            Ok(Considered::Bypass {
-                outgoing: Outgoing { method: Method::POST, target: target.clone(), headers, body },
-                why,
-                show,
-            })
+            let outgoing = Outgoing { method: Method::POST, target: target.clone(), headers, body };
+            Ok(Considered::Bypass(Box::new(Aside { outgoing, why, show, dialect, tab })))
         };
         if let Some(why) = stands_aside(dialect, policy, &wishes) {
-            return aside(headers, body, why);
+            return aside(headers, body, why, tab);
         }
-        let Ok(request) = read else { return aside(headers, body, Bypass::Unreadable) };
-        let caller = self.accounts.identify(&headers);
+        let Ok(request) = read else { return aside(headers, body, Bypass::Unreadable, tab) };
         let scope = self.accounts.scope(caller, policy.scope, wishes.namespace.as_deref());
         let shaping = key_headers(&headers, &config.cache.key_headers);
         let around = circumstances(scope, dialect, &target, &shaping);
@@ -165,7 +185,7 @@ impl Gateway {
             Request::Embedding(request) => {
                 let keys = embedding_keys(&request, &body, &around);
                 if keys.is_empty() {
-                    return aside(headers, body, Bypass::NoInput);
+                    return aside(headers, body, Bypass::NoInput, tab);
                 }
                 let mut whole = Parts::new("reprise-batch-1");
                 for key in &keys {
@@ -183,6 +203,7 @@ impl Gateway {
                     request,
                     keys,
                     whole,
+                    tab,
                 };
                 Ok(Considered::Embedding(Box::new(visit)))
             }
@@ -208,6 +229,7 @@ impl Gateway {
                     model,
                     form,
                     canon,
+                    tab,
                 })))
             }
         }

@@ -14,10 +14,12 @@
 //! | `face` | fault -> status and the dialect's error body |
 //! | `admin` | health, readiness, metrics, behind a token |
 //! | `api` | explain and feedback, on the admin side |
+//! | `books` | the ledger, likewise |
 
 pub mod admin;
 pub mod api;
 mod body;
+pub mod books;
 mod face;
 mod front;
 mod listen;
