@@ -52,11 +52,19 @@ impl Callers {
     }
 
     /// Who may share answers with this caller. The namespace, chosen by the client, divides further.
-    pub fn scope(&self, caller: Credential, by: ScopeBy, namespace: Option<&str>) -> Scope {
+    /// A caller without a team shares with nobody where teams share.
+    pub fn scope(
+        &self,
+        caller: Credential,
+        team: Option<&str>,
+        by: ScopeBy,
+        namespace: Option<&str>,
+    ) -> Scope {
         let mut parts = Parts::keyed(&self.key, "reprise-scope-1");
-        match by {
-            ScopeBy::Key | ScopeBy::Team => parts.part("key", &caller.0),
-            ScopeBy::Global => parts.part("global", b""),
+        match (by, team) {
+            (ScopeBy::Team, Some(team)) => parts.part("team", team.as_bytes()),
+            (ScopeBy::Key | ScopeBy::Team, _) => parts.part("key", &caller.0),
+            (ScopeBy::Global, _) => parts.part("global", b""),
         };
         if let Some(namespace) = namespace {
             parts.part("namespace", namespace.as_bytes());
@@ -93,10 +101,13 @@ mod tests {
         let accounts = accounts();
         let (a, b) = (accounts.identify(&bearer("Bearer a")), accounts.identify(&bearer("Bearer b")));
         assert_ne!(a, b);
-        let scope = |caller, by, namespace| accounts.scope(caller, by, namespace);
+        let scope = |caller, by, namespace| accounts.scope(caller, None, by, namespace);
         assert_ne!(scope(a, ScopeBy::Key, None), scope(b, ScopeBy::Key, None));
         assert_eq!(scope(a, ScopeBy::Global, None), scope(b, ScopeBy::Global, None));
         assert_ne!(scope(a, ScopeBy::Key, None), scope(a, ScopeBy::Key, Some("x")));
+        let team = |caller, team| accounts.scope(caller, team, ScopeBy::Team, None);
+        assert_eq!(team(a, Some("t")), team(b, Some("t")));
+        assert_ne!(team(a, None), team(b, None));
     }
 
     #[tokio::test(start_paused = true)]

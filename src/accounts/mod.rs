@@ -1,12 +1,12 @@
 //! Who asks, what it costs, what was saved, and the books of it all.
 //!
 //! ```text
-//! request ─ identify ─> caller ─ open ─> Tab ─┬─ hit ────── what the recorded answer would have cost
-//!                                             ├─ followed ─ the same, of another's flight
-//!                                             ├─ paid ───── what the upstream says it used, at its price
-//!                                             ├─ unbilled ─ the upstream refused, or was not reached
-//!                                             └─ dropped ── abandoned; unknown, if it had been asked
-//!                                                  └─ one Row ─> ledger (queue, thread, SQLite) ─> reports
+//! request ─ admit ─> caller or key ─ open ─> Tab ─┬─ hit ────── what the recorded answer would have cost
+//!                                                 ├─ followed ─ the same, of another's flight
+//!                                                 ├─ paid ───── what the upstream says it used, at its price
+//!                                                 ├─ unbilled ─ the upstream refused, or was not reached
+//!                                                 └─ dropped ── abandoned; unknown, if it had been asked
+//!                                                      └─ one Row ─> ledger (queue, thread, SQLite) ─> reports
 //! ```
 //! Every request that is let in opens one tab, and of each tab comes exactly one row, whichever way the
 //! request ends. Money is integer nano-dollars, and so are sums. What nobody told us is *unknown* (a
@@ -19,30 +19,41 @@
 //! | `prices` | what tokens of a model cost; how a model's name is matched |
 //! | `row` | one line of the books |
 //! | `tab` | one request's account, from its arrival to its row |
+//! | `door`, `keys` | who is let in: virtual keys, their rates and budgets |
+//! | `audit` | who called what, and who changed what, line by line |
 //! | `ledger` | rows to SQLite behind the request path, and what they add up to |
 //!
 //! Promises: the request path takes one short lock a request and never waits for the disk. Nothing is
 //! lost at a drain, 200 ms of rows at a kill. A ledger that cannot be written is a metric and a log
 //! line, never a failed request.
 
+pub mod audit;
 mod caller;
+mod door;
+pub mod keys;
 pub mod ledger;
 pub mod prices;
 pub mod row;
 mod secret;
 mod tab;
 
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Millis};
 use crate::base::digest::{Credential, Scope};
+use crate::base::fault::Fault;
+use crate::base::secret::Secret;
+use crate::base::tasks::Tasks;
 use crate::config::{Config, ScopeBy, accounts as settings};
 use crate::telemetry::metrics::Metrics;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use caller::Callers;
+use door::Door;
 use http::HeaderMap;
+use keys::store::{Store, Unkept};
+use keys::{Admitted, Ring, webhook};
 use ledger::report::{self, Report, Wanted};
 use ledger::{Ledger, Unwritten};
 use prices::PriceBook;
-use row::{Payer, Tag};
+use row::Tag;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,40 +65,78 @@ pub use tab::Tab;
 /// Everything about who asks and what it costs. Shared by the whole process.
 #[derive(Debug)]
 pub struct Accounts {
-    callers: Callers,
+    callers: Arc<Callers>,
+    door: Door,
     books: Arc<Books>,
     /// Names of digests, as the config has them.
     names: ArcSwap<Vec<settings::Caller>>,
+    webhook: ArcSwapOption<Secret>,
+    tasks: Tasks,
 }
 
 impl Accounts {
     /// Reads or makes the secret in `ledger.path`, and starts the ledger. Where the secret cannot be kept,
     /// one for this process alone takes its place: digests then change with the next start, and the log
     /// says so.
-    pub fn open(config: &Config, clock: Clock, metrics: Arc<Metrics>) -> Accounts {
+    ///
+    /// # Errors
+    /// There are virtual keys, and they cannot be read.
+    pub fn open(
+        config: &Config,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        tasks: Tasks,
+    ) -> Result<Accounts, Unkept> {
         let settings = &config.accounts;
+        let folder = settings.ledger.path.clone();
+        let secret = kept_secret(folder.as_deref());
+        let callers = Arc::new(Callers::new(secret, clock.clone()));
+        let door = Door::open(secret, folder, &settings.keys, callers.clone(), clock.clone())?;
         let ledger = Ledger::start(&settings.ledger, clock.clone(), metrics);
-        let books = Books { prices: ArcSwap::default(), ledger, clock: clock.clone() };
-        let callers = Callers::new(kept_secret(settings.ledger.path.as_deref()), clock);
-        let accounts = Accounts { callers, books: Arc::new(books), names: ArcSwap::default() };
+        let books = Arc::new(Books { prices: ArcSwap::default(), ledger, clock });
+        let (names, webhook) = (ArcSwap::default(), ArcSwapOption::default());
+        let accounts = Accounts { callers, door, books, names, webhook, tasks };
         accounts.reload(config);
-        accounts
+        Ok(accounts)
     }
 
-    /// Takes new prices and names; rows from now on are written by them.
+    /// Takes new prices, names and keys; rows from now on are written by them.
     pub fn reload(&self, config: &Config) {
-        self.books.prices.store(Arc::new(PriceBook::of(&config.accounts.prices)));
-        self.names.store(Arc::new(config.accounts.callers.clone()));
+        let settings = &config.accounts;
+        self.books.prices.store(Arc::new(PriceBook::of(&settings.prices)));
+        self.names.store(Arc::new(settings.callers.clone()));
+        self.webhook.store(settings.keys.webhook.clone().map(Arc::new));
+        self.door.reload(&settings.keys);
     }
 
-    /// The digest of every credential header there is; all callers without one are the same caller.
-    pub fn identify(&self, headers: &HeaderMap) -> Credential {
-        self.callers.identify(headers)
+    /// Who a request comes from: a virtual key, which is taken off the headers, or else the digest of
+    /// every credential header there is; all callers without one are the same caller.
+    ///
+    /// # Errors
+    /// A key that is none, or that no longer opens.
+    pub fn admit(&self, headers: &mut HeaderMap) -> Result<Admitted, Fault> {
+        self.door.admit(headers)
     }
 
-    /// Who may share answers with this caller. The namespace, chosen by the client, divides further.
-    pub fn scope(&self, caller: Credential, by: ScopeBy, namespace: Option<&str>) -> Scope {
-        self.callers.scope(caller, by, namespace)
+    /// Has the refusal of a wrong key wait; any other passes at once.
+    pub async fn slow_down(&self, fault: Fault) -> Fault {
+        self.door.slow_down(fault).await
+    }
+
+    /// Who may share answers with this caller: as the key says, else `by`. The namespace, chosen by the
+    /// client, divides further.
+    pub fn scope(&self, who: &Admitted, by: ScopeBy, namespace: Option<&str>) -> Scope {
+        let by = who.key.as_ref().and_then(|key| key.grant.scope).unwrap_or(by);
+        match (&who.key, by) {
+            (Some(key), _) => self.callers.scope(who.caller, key.team.as_deref(), by, namespace),
+            (None, ScopeBy::Team) => {
+                let (names, digest) = (self.names.load(), who.caller.short());
+                let caller = names.iter().find(|caller| caller.digest == digest);
+                let team = caller.and_then(|caller| caller.team.as_deref());
+                self.callers.scope(who.caller, team, by, namespace)
+            }
+            (None, _) => self.callers.scope(who.caller, None, by, namespace),
+        }
     }
 
     /// The upstream accepted this caller just now.
@@ -101,8 +150,60 @@ impl Accounts {
     }
 
     /// Opens the account of one request. `dialect` is its word; `model` what it asks for.
-    pub fn open_tab(&self, caller: Credential, dialect: &'static str, model: &str, tags: &[Tag]) -> Tab {
-        Tab::open(self.books.clone(), Payer::Credential(caller), dialect, model, tags)
+    ///
+    /// # Errors
+    /// The key's rate, concurrency or budget does not let it in.
+    pub fn open_tab(
+        &self,
+        who: &Admitted,
+        dialect: &'static str,
+        model: &str,
+        tags: &[Tag],
+    ) -> Result<Tab, Fault> {
+        Tab::open(self.books.clone(), who, dialect, model, tags)
+    }
+
+    /// What is to be said of the soft limits that the request's key has passed; the first time in a
+    /// period also to the log and the webhook.
+    pub fn warning(&self, tab: &Tab) -> Option<String> {
+        let key = tab.key()?;
+        let (passed, fresh) = key.meter.warnings(&key.grant, self.books.clock.now());
+        if let Some(one) = fresh {
+            let (name, spent, limit) = (&key.grant.name, one.spent, one.limit);
+            tracing::warn!(key = %key.id, name, "soft limit of the {} passed: {spent} of {limit} USD", one.period);
+            if let Some(url) = self.webhook.load_full() {
+                let (id, name) = (key.id.to_string(), name.clone());
+                self.tasks.spawn(webhook::tell(Secret::clone(&url), id, name, one));
+            }
+        }
+        let each = passed.iter().map(|one| format!("{} {} of {} USD", one.period, one.spent, one.limit));
+        let told = each.collect::<Vec<_>>().join(", ");
+        (!told.is_empty()).then_some(told)
+    }
+
+    /// Every key that is known now, of the config and of the file.
+    pub fn ring(&self) -> Arc<Ring> {
+        self.door.ring()
+    }
+
+    /// Changes the keys' file; what is changed holds from the next request on. Blocks: off the async
+    /// threads.
+    ///
+    /// # Errors
+    /// No file is kept, or the change cannot be made.
+    pub fn change_keys<T>(
+        &self,
+        change: impl FnOnce(&mut Store, Millis) -> Result<T, Unkept>,
+    ) -> Result<T, Unkept> {
+        let folder = self.books.ledger.folder().ok_or(Unkept::Nowhere)?;
+        let changed = change(&mut Store::open(folder)?, self.books.clock.now())?;
+        self.door.refresh()?;
+        Ok(changed)
+    }
+
+    /// The folder of the ledger, the keys and the audit log, if they are kept.
+    pub fn folder(&self) -> Option<&Path> {
+        self.books.ledger.folder()
     }
 
     /// Waits until every row so far is written. Blocks: off the async threads.
@@ -116,8 +217,15 @@ impl Accounts {
     /// No ledger is kept, or it cannot be read.
     pub fn report(&self, wanted: Wanted) -> Result<Report, Unwritten> {
         self.flush();
-        let folder = self.books.ledger.folder().ok_or_else(|| Unwritten::Absent("memory".into()))?;
-        report::read(folder, wanted, &self.names.load())
+        let folder = self.folder().ok_or_else(|| Unwritten::Absent("memory".into()))?;
+        let mut names = self.names.load().to_vec();
+        let keys = self.ring();
+        names.extend(keys.keys().iter().map(|key| settings::Caller {
+            digest: key.id.to_string(),
+            name: key.grant.name.clone(),
+            team: key.grant.team.clone(),
+        }));
+        report::read(folder, wanted, &names)
     }
 }
 

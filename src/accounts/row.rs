@@ -120,6 +120,8 @@ pub struct Row {
     pub ended: Ended,
     pub spent: Amount,
     pub saved: Amount,
+    /// What a virtual key's budgets are charged: what was spent, or what was held where nobody said.
+    pub charged: NanoUsd,
     /// From the request read to the row written.
     pub latency: Duration,
 }

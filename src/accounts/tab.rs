@@ -1,9 +1,13 @@
 //! One request's account: opened when it is read, settled once when it is known what it came to.
 
+use super::keys::estimate::estimate;
+use super::keys::meter::Hold;
+use super::keys::{Admitted, Key};
 use super::ledger::Ledger;
 use super::prices::PriceBook;
 use super::row::{Amount, Ended, Kind, Payer, Row, Tag};
 use crate::base::clock::Clock;
+use crate::base::fault::{self, Fault};
 use crate::base::money::NanoUsd;
 use crate::wire::usage::Usage;
 use arc_swap::ArcSwap;
@@ -36,22 +40,41 @@ impl Books {
 pub struct Tab {
     books: Arc<Books>,
     began: Instant,
-    row: Mutex<Option<Row>>,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    row: Row,
+    key: Option<Arc<Key>>,
+    hold: Option<Hold>,
 }
 
 impl Tab {
+    /// # Errors
+    /// The key's rate, concurrency or budget does not let the request in.
     pub(super) fn open(
         books: Arc<Books>,
-        payer: Payer,
+        who: &Admitted,
         dialect: &'static str,
         model: &str,
         tags: &[Tag],
-    ) -> Tab {
+    ) -> Result<Tab, Fault> {
+        let at = books.clock.now();
+        let mut tags = tags.to_vec();
+        let payer = match &who.key {
+            None => Payer::Credential(who.caller),
+            Some(key) => {
+                key.meter.enter(&key.grant, at)?;
+                tags.extend_from_slice(&key.tags);
+                Payer::Named { id: key.id.clone(), team: key.team.clone() }
+            }
+        };
         let row = Row {
-            at: books.clock.now(),
+            at,
             kind: Kind::Request,
             payer,
-            tags: tags.to_vec(),
+            tags,
             dialect,
             model: model.into(),
             deployment: None,
@@ -60,9 +83,11 @@ impl Tab {
             ended: Ended::Refused,
             spent: Amount::Nothing,
             saved: Amount::Nothing,
+            charged: NanoUsd(0),
             latency: Duration::ZERO,
         };
-        Tab { books, began: Instant::now(), row: Mutex::new(Some(row)) }
+        let open = Open { row, key: who.key.clone(), hold: None };
+        Ok(Tab { books, began: Instant::now(), open: Mutex::new(Some(open)) })
     }
 
     /// Answered from the cache. Gives back what that saved, where it is known.
@@ -74,24 +99,42 @@ impl Tab {
         saved.usd()
     }
 
-    /// The upstream is being asked: from now on it may cost something.
-    pub fn asked(&self, verdict: &'static str) {
-        if let Some(row) = self.row.lock().as_mut() {
-            (row.verdict, row.ended, row.spent) = (verdict, Ended::Abandoned, Amount::Unknown);
+    /// The upstream is about to be asked with `body`: from now on it may cost something. A virtual key's
+    /// tokens and money are held first.
+    ///
+    /// # Errors
+    /// There is no room for it in the key's budget or rate, or its cost cannot be known.
+    pub fn ask(&self, verdict: &'static str, body: &[u8]) -> Result<(), Fault> {
+        let mut slot = self.open.lock();
+        let Some(Open { row, key, hold }) = slot.as_mut() else { return Ok(()) };
+        if let Some(key) = key {
+            *hold = Some(self.held(key, row, body)?);
         }
+        (row.verdict, row.ended, row.spent) = (verdict, Ended::Abandoned, Amount::Unknown);
+        Ok(())
+    }
+
+    fn held(&self, key: &Key, row: &Row, body: &[u8]) -> Result<Hold, Fault> {
+        let tokens = estimate(row.dialect, body);
+        let cost = self.books.prices.load().at_most(&row.model, tokens.prompt, tokens.completion);
+        if cost.is_none() && !key.grant.budget.is_none() {
+            let message = "this key has a budget, and the model no known price; ask for another model, or add a [[price]] for it";
+            return Err(Fault::new(fault::Kind::ModelNotAllowed, message));
+        }
+        key.meter.hold(&key.grant, self.books.clock.now(), tokens, cost.unwrap_or_default())
     }
 
     /// Another model serves it, at its own price.
     pub fn served_by(&self, model: &str) {
-        if let Some(row) = self.row.lock().as_mut() {
-            row.model = model.into();
+        if let Some(open) = self.open.lock().as_mut() {
+            open.row.model = model.into();
         }
     }
 
     /// Who answers it.
     pub fn deployment(&self, name: &Arc<str>) {
-        if let Some(row) = self.row.lock().as_mut() {
-            row.deployment = Some(name.clone());
+        if let Some(open) = self.open.lock().as_mut() {
+            open.row.deployment = Some(name.clone());
         }
     }
 
@@ -110,8 +153,8 @@ impl Tab {
 
     /// The account as a value of its own; this one is settled, and takes no further word.
     pub fn hand_over(&self) -> Tab {
-        let row = Mutex::new(self.row.lock().take());
-        Tab { books: self.books.clone(), began: self.began, row }
+        let open = Mutex::new(self.open.lock().take());
+        Tab { books: self.books.clone(), began: self.began, open }
     }
 
     /// Another's flight brought the answer, with this usage; `None` where the upstream did not say.
@@ -125,20 +168,38 @@ impl Tab {
         });
     }
 
+    /// Whether a virtual key vouches for the caller.
+    pub fn is_keyed(&self) -> bool {
+        self.open.lock().as_ref().is_some_and(|open| open.key.is_some())
+    }
+
+    pub(super) fn key(&self) -> Option<Arc<Key>> {
+        self.open.lock().as_ref()?.key.clone()
+    }
+
     /// No request at all, only a question about one: no row comes of it.
     pub fn void(&self) {
-        *self.row.lock() = None;
+        let open = self.open.lock().take();
+        if let Some(Open { key: Some(key), hold, .. }) = open {
+            key.meter.settle(self.books.clock.now(), hold, Some(0), NanoUsd(0));
+        }
     }
 
     fn amount(&self, usage: Option<Usage>) -> Amount {
-        let row = self.row.lock();
-        row.as_ref().map_or(Amount::Nothing, |row| self.books.amount(&row.model, usage))
+        let open = self.open.lock();
+        open.as_ref().map_or(Amount::Nothing, |open| self.books.amount(&open.row.model, usage))
     }
 
     fn settle(&self, finish: impl FnOnce(&mut Row)) {
-        let Some(mut row) = self.row.lock().take() else { return };
+        let Some(Open { mut row, key, hold }) = self.open.lock().take() else { return };
         finish(&mut row);
         row.latency = self.began.elapsed();
+        if let Some(key) = key {
+            let held = hold.map(|hold| hold.cost).unwrap_or_default();
+            row.charged = row.spent.usd().unwrap_or(held);
+            let used = row.spent.usage().map(|usage| usage.prompt.saturating_add(usage.completion));
+            key.meter.settle(self.books.clock.now(), hold, used, row.charged);
+        }
         self.books.ledger.enter(row);
     }
 }

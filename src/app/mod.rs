@@ -1,6 +1,7 @@
 //! The whole, put together: built from a config, reloaded, drained.
 
 use crate::accounts::Accounts;
+use crate::accounts::keys::store::Unkept;
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::cache::Cache;
@@ -8,7 +9,7 @@ use crate::config::Config;
 use crate::gateway::{Ask, Gateway, Settings};
 use crate::http::admin::{Admin, Readiness};
 use crate::http::{Drained, Front};
-use crate::http::{api, books};
+use crate::http::{api, books, keys};
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::{Metrics, Snapshot};
 use crate::upstream::{Unusable, Upstream};
@@ -28,6 +29,8 @@ pub enum StartError {
     Listen { address: SocketAddr, key: &'static str, source: io::Error },
     #[error(transparent)]
     Upstream(#[from] Unusable),
+    #[error(transparent)]
+    Keys(#[from] Unkept),
 }
 
 /// How far the embedding model is.
@@ -59,7 +62,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
     let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
-    let accounts = Accounts::open(&config, clock.clone(), metrics.clone());
+    let accounts = Accounts::open(&config, clock.clone(), metrics.clone(), tasks.clone())?;
     let gateway = Arc::new(Gateway {
         settings: ArcSwap::from_pointee(Settings { config, upstream }),
         cache,
@@ -120,7 +123,8 @@ fn serve_admin(
     let readiness = move || readiness(&meaning.borrow(), stopping.is_stopping());
     let admin = Admin::new(token, readiness, move || counted.metrics.encode(snapshot(&counted)))
         .with(api::routes(gateway.clone()))
-        .with(books::routes(gateway.clone()));
+        .with(books::routes(gateway.clone()))
+        .with(keys::routes(gateway.clone()));
     let all = tasks.clone();
     tasks.spawn(async move {
         if let Err(refused) = admin.run(listener, asked, &limits, drain, &all, all.stopping()).await {

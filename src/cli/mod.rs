@@ -6,6 +6,7 @@
 //! | `serve` | answers from the cache, and passes on what it cannot answer |
 //! | `check` | says every problem of the config |
 //! | `demo` | a workload against a stand-in, and what was saved |
+//! | `keys` | virtual keys: made, listed, rotated, disabled, expired |
 //! | `savings` | what the ledger says was spent and saved |
 //! | `eval` | hits against wrong answers, on labelled or own requests |
 //! | `stand_in` | an upstream for tests, demos and benches |
@@ -13,6 +14,7 @@
 pub mod check;
 pub mod demo;
 pub mod eval;
+pub mod keys;
 pub mod savings;
 pub mod serve;
 pub mod stand_in;
@@ -42,6 +44,8 @@ enum Command {
     Demo(Demo),
     /// Say every problem of the config, with its line and a remedy
     Check(check::Args),
+    /// Make, list, rotate, disable and expire virtual keys
+    Keys(keys::Args),
     /// Say what was spent and saved, by key, team, tag, model or day
     Savings(savings::Args),
     /// Measure hits against wrong answers, on your own requests or on labelled ones
@@ -103,6 +107,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Eval(args) => eval::run(&args, &mut io::stdout().lock()).map_err(Failure::other),
             Command::Check(args) => check::run(args, &mut io::stdout().lock()),
+            Command::Keys(args) => keys::run(args, &mut io::stdout().lock()),
             Command::Savings(args) => savings::run(&args, &mut io::stdout().lock()),
             Command::Demo(args) => demonstrate(args),
             Command::StandIn(args) => {

@@ -1,17 +1,19 @@
 //! What the books are kept by: prices, the ledger, names of callers.
 
+use super::keys::Keys;
 use crate::base::money::NanoUsd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// `[ledger]`, `[prices]`, `[[price]]` and `[[caller]]`.
+/// `[ledger]`, `[prices]`, `[[price]]`, `[[caller]]`, `[keys]` and `[[key]]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Accounts {
     pub ledger: Ledger,
     /// Those of the config first, then its file's, then the built-in ones; the first for a name counts.
     pub prices: Arc<Vec<Price>>,
     pub callers: Vec<Caller>,
+    pub keys: Keys,
 }
 
 /// `[ledger]`
@@ -20,13 +22,25 @@ pub struct Ledger {
     /// The folder that the ledger and the secret of the accounts lie in. `None`: nothing is written
     /// down. `Config::read` gives `data` where nothing is said; a `Config` built in code gives `None`.
     pub path: Option<PathBuf>,
+    pub audit: Audit,
     /// Rows older than this are deleted. Default 400 days: a year and a month to compare with.
     pub keep: Duration,
 }
 
+/// What is written into `audit.jsonl` in the ledger's folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Audit {
+    Off,
+    /// What administrators do.
+    #[default]
+    Admin,
+    /// That, and every call.
+    All,
+}
+
 impl Default for Ledger {
     fn default() -> Self {
-        Ledger { path: None, keep: Duration::from_secs(400 * 86_400) }
+        Ledger { path: None, audit: Audit::Admin, keep: Duration::from_secs(400 * 86_400) }
     }
 }
 

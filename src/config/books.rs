@@ -1,9 +1,10 @@
 //! Reads `[ledger]`, `[prices]`, `[[price]]` and `[[caller]]`, and the list of prices that is built in.
 
-use super::accounts::{Accounts, Caller, Ledger, Price, Rates};
+use super::accounts::{Accounts, Audit, Caller, Ledger, Price, Rates};
 use super::read::{Item, Root};
 use super::reader::{Given, Place, Report, Section, as_tables, word};
-use super::values;
+use super::source::Source;
+use super::{Upstream, grants, values};
 use crate::base::money::NanoUsd;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 const BUILT_IN: &str = include_str!("../../config/prices.toml");
+const AUDITS: &[(&str, Audit)] = &[("off", Audit::Off), ("admin", Audit::Admin), ("all", Audit::All)];
 const DAY: Duration = Duration::from_secs(86_400);
 const DECADE: Duration = Duration::from_secs(3_653 * 86_400);
 /// No token costs a dollar; a figure above is one for another unit.
@@ -19,7 +21,12 @@ const DEAREST: f64 = 1_000_000.0;
 /// The built-in list, read once. A unit test holds that it reads cleanly.
 static SHIPPED: LazyLock<Vec<Price>> = LazyLock::new(|| read_list(BUILT_IN).unwrap_or_default());
 
-pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>) -> Accounts {
+pub(super) fn read(
+    report: &Report<'_>,
+    root: &mut Root<'_>,
+    source: &Source,
+    upstreams: &[Upstream],
+) -> Accounts {
     let ledger = read_ledger(root);
     let mut prices: Vec<Price> =
         root.tables("price").iter().filter_map(|item| read_price(report, item)).collect();
@@ -28,7 +35,8 @@ pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>) -> Accounts {
     section.finish();
     prices.extend(SHIPPED.iter().cloned());
     let callers = read_callers(report, &root.tables("caller"));
-    Accounts { ledger, prices: Arc::new(prices), callers }
+    let keys = grants::read(report, root, source, upstreams);
+    Accounts { ledger, prices: Arc::new(prices), callers, keys }
 }
 
 fn read_ledger(root: &mut Root<'_>) -> Ledger {
@@ -36,8 +44,9 @@ fn read_ledger(root: &mut Root<'_>) -> Ledger {
     let mut section = root.section("ledger");
     let path = section.get("path", folder).unwrap_or_else(|| Some(PathBuf::from("data")));
     let keep = section.get("keep", |given| values::duration(given, DAY..=DECADE));
+    let audit = section.get("audit", |given| values::one_of(given, AUDITS));
     section.finish();
-    Ledger { path, keep: keep.unwrap_or(base.keep) }
+    Ledger { path, audit: audit.unwrap_or_default(), keep: keep.unwrap_or(base.keep) }
 }
 
 /// A folder, made where it is absent; "" for none.

@@ -14,6 +14,7 @@
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
 //! | `accounts`, `books` | prices, the ledger and names of callers, and the part of `read` for them |
+//! | `keys`, `grants` | virtual keys, likewise |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -24,6 +25,8 @@
 pub mod accounts;
 mod books;
 mod change;
+mod grants;
+pub mod keys;
 mod policies;
 pub mod policy;
 pub mod problem;

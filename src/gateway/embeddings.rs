@@ -72,7 +72,8 @@ impl Gateway {
     fn known(&self, visit: &EmbeddingVisit) -> Vec<Option<Arc<Entry>>> {
         let demand = Demand { form: PLAIN, max_age: visit.wishes.max_age, min_fresh: visit.wishes.min_fresh };
         let ttl = visit.settings.config.cache.credential_ttl;
-        if visit.wishes.no_cache || !self.accounts.is_proven(visit.caller, ttl) {
+        let may_hit = visit.tab.is_keyed() || self.accounts.is_proven(visit.caller, ttl);
+        if visit.wishes.no_cache || !may_hit {
             return vec![None; visit.keys.len()];
         }
         visit.keys.iter().map(|key| self.cache.embedding(key, demand)).collect()
@@ -129,7 +130,7 @@ impl Gateway {
             // Whole, in the client's own bytes.
             Ok(None) | Err(_) => (whole(&visit), (0..known.len()).collect(), vec![None; known.len()]),
         };
-        visit.tab.asked(verdict.word());
+        visit.tab.ask(verdict.word(), &visit.body)?;
         let fetched = async {
             let sent = visit.settings.upstream.send(outgoing).await;
             let incoming = sent.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;

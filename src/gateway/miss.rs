@@ -70,7 +70,7 @@ impl Gateway {
         leader: Option<Leader>,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
-        visit.tab.asked(verdict.word());
+        visit.tab.ask(verdict.word(), &visit.body)?;
         let (terms, sketch) = (visit.terms(), self.sketch(&visit));
         let outgoing = Outgoing {
             method: Method::POST,

@@ -135,18 +135,26 @@ impl Gateway {
     ) -> Result<Reply, Fault> {
         let began = tokio::time::Instant::now();
         let settings = self.settings.load_full();
-        let answered = match self.visit(settings, dialect, target, headers, body)? {
+        let considered = match self.visit(settings, dialect, target, headers, body) {
+            Ok(considered) => considered,
+            Err(fault) => return Err(self.accounts.slow_down(fault).await),
+        };
+        let warning = self.accounts.warning(considered.tab());
+        let answered = match considered {
             Considered::Chat(visit) => self.chat(*visit).await,
             Considered::Embedding(visit) => self.embedding(*visit).await,
             Considered::Bypass(aside) => self.stand_aside(*aside).await,
         };
-        let (verdict, reply) = match answered {
+        let (verdict, mut reply) = match answered {
             Ok(answered) => answered,
             Err(fault) => {
                 self.metrics.failed(dialect.word(), fault.kind.code());
                 return Err(fault);
             }
         };
+        if let Some(warning) = warning {
+            report::warn(&mut reply.headers, &warning);
+        }
         let tier = verdict.tier().map_or("", |tier| tier.word());
         let reason = verdict.reason().unwrap_or("");
         self.metrics.answered(dialect.word(), verdict.word(), tier, reason, began.elapsed());
@@ -172,7 +180,8 @@ impl Gateway {
 
     /// A hit needs a caller whom the upstream has accepted lately.
     fn may_hit(&self, visit: &Visit) -> bool {
-        self.accounts.is_proven(visit.caller, visit.settings.config.cache.credential_ttl)
+        visit.tab.is_keyed()
+            || self.accounts.is_proven(visit.caller, visit.settings.config.cache.credential_ttl)
     }
 
     fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {
@@ -199,7 +208,9 @@ impl Gateway {
     /// Past the cache, with the reason on the answer.
     async fn stand_aside(&self, aside: Aside) -> Result<(Verdict, Reply), Fault> {
         let Aside { outgoing, why, show, dialect, tab } = aside;
-        tab.asked("bypass");
+        if let OutgoingBody::Whole(body) = &outgoing.body {
+            tab.ask("bypass", body)?;
+        }
         let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
         let (deployment, mut reply) = sent?;
         tab.deployment(&deployment);
@@ -228,13 +239,17 @@ impl Gateway {
 
     /// A path that is none of ours: nothing is added, nothing is held.
     /// A `POST` may cost something, so it is booked, its cost unknown.
-    async fn pass(&self, outgoing: Outgoing) -> Result<Reply, Fault> {
+    async fn pass(&self, mut outgoing: Outgoing) -> Result<Reply, Fault> {
+        let who = match self.accounts.admit(&mut outgoing.headers) {
+            Ok(who) => who,
+            Err(fault) => return Err(self.accounts.slow_down(fault).await),
+        };
         if outgoing.method != Method::POST {
             return self.forward(outgoing).await.map(|(_, reply)| reply);
         }
-        let caller = self.accounts.identify(&outgoing.headers);
-        let tab = self.accounts.open_tab(caller, "pass", "", &[]);
-        tab.asked("pass");
+        who.may_pass()?;
+        let tab = self.accounts.open_tab(&who, "pass", "", &[])?;
+        tab.ask("pass", b"")?;
         let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
         let (deployment, reply) = sent?;
         tab.deployment(&deployment);

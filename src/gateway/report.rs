@@ -13,6 +13,7 @@ const SCORE: HeaderName = HeaderName::from_static("x-reprise-score");
 const REASON: HeaderName = HeaderName::from_static("x-reprise-reason");
 const ENTRY: HeaderName = HeaderName::from_static("x-reprise-entry");
 const SAVED: HeaderName = HeaderName::from_static("x-reprise-saved-usd");
+const BUDGET: HeaderName = HeaderName::from_static("x-reprise-budget-warning");
 const DEPLOYMENT: HeaderName = HeaderName::from_static("x-reprise-deployment");
 
 /// Puts the verdict on the answer. `Cache-Status` is appended, as RFC 9211 asks, after those of the
@@ -52,6 +53,11 @@ pub fn saved(headers: &mut HeaderMap, saved: Option<NanoUsd>) {
     if let Some(saved) = saved {
         set(headers, SAVED, &saved.to_string());
     }
+}
+
+/// Soft limits that the caller's key has passed.
+pub fn warn(headers: &mut HeaderMap, warning: &str) {
+    set(headers, BUDGET, warning);
 }
 
 fn append(headers: &mut HeaderMap, status: &str) {

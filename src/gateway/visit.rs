@@ -155,10 +155,13 @@ impl Gateway {
         settings: Arc<Settings>,
         dialect: Dialect,
         target: PathAndQuery,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Considered, Fault> {
-        let wishes = Directives::read(&headers)?;
+        let who = self.accounts.admit(&mut headers)?;
+        let mut wishes = Directives::read(&headers)?;
+        wishes.threshold = wishes.threshold.or(who.threshold());
+        wishes.ttl = wishes.ttl.or(who.ttl());
         let read = request::read(dialect, &body);
         let model = read.as_ref().ok().map(|request| request.model());
         let config = &settings.config;
@@ -167,18 +170,20 @@ impl Gateway {
         let show = policy.headers;
         let mode =
             if policy.mode == CacheMode::Off { CacheMode::Off } else { wishes.mode.unwrap_or(policy.mode) };
-        let caller = self.accounts.identify(&headers);
-        let tab = self.accounts.open_tab(caller, dialect.word(), model.unwrap_or_default(), &wishes.tags);
+        let mode = who.at_most(mode);
+        let (caller, asked) = (who.caller, model.unwrap_or_default());
+        who.may_ask(asked)?;
+        let tab = self.accounts.open_tab(&who, dialect.word(), asked, &wishes.tags)?;
         let aside = |headers, body, why, tab| {
             let body = OutgoingBody::Whole(body);
             let outgoing = Outgoing { method: Method::POST, target: target.clone(), headers, body };
             Ok(Considered::Bypass(Box::new(Aside { outgoing, why, show, dialect, tab })))
         };
-        if let Some(why) = stands_aside(dialect, policy, &wishes) {
+        if let Some(why) = stands_aside(dialect, policy, mode, &wishes) {
             return aside(headers, body, why, tab);
         }
         let Ok(request) = read else { return aside(headers, body, Bypass::Unreadable, tab) };
-        let scope = self.accounts.scope(caller, policy.scope, wishes.namespace.as_deref());
+        let scope = self.accounts.scope(&who, policy.scope, wishes.namespace.as_deref());
         let shaping = key_headers(&headers, &config.cache.key_headers);
         let around = circumstances(scope, dialect, &target, &shaping);
         match request {
@@ -237,13 +242,16 @@ impl Gateway {
 }
 
 /// Why the whole cache stands aside, if it does.
-fn stands_aside(dialect: Dialect, policy: &Policy, wishes: &Directives) -> Option<Bypass> {
+fn stands_aside(dialect: Dialect, policy: &Policy, mode: CacheMode, wishes: &Directives) -> Option<Bypass> {
     if matches!(dialect, Dialect::Responses | Dialect::Messages) {
         Some(Bypass::DialectUnread)
     } else if policy.mode == CacheMode::Off {
         Some(Bypass::RouteOff)
     } else if wishes.mode == Some(CacheMode::Off) {
         Some(Bypass::ClientOff)
+    } else if mode == CacheMode::Off {
+        // By the caller's key.
+        Some(Bypass::RouteOff)
     } else if wishes.no_store {
         Some(Bypass::ClientNoStore)
     } else {

@@ -15,6 +15,7 @@
 //! | `admin` | health, readiness, metrics, behind a token |
 //! | `api` | explain and feedback, on the admin side |
 //! | `books` | the ledger, likewise |
+//! | `keys` | virtual keys, likewise |
 
 pub mod admin;
 pub mod api;
@@ -22,6 +23,7 @@ mod body;
 pub mod books;
 mod face;
 mod front;
+pub mod keys;
 mod listen;
 
 pub use front::Front;

@@ -1,6 +1,8 @@
 //! The books: what a request costs, what the cache saved, and that no row is lost.
 
 mod balance;
+mod killed;
+mod pace;
 
 use crate::world::upstream::body;
 use crate::world::{Answer, World, chat_with, read};

@@ -4,9 +4,13 @@
 //! that loses its power may lose the last batches, never the file.
 
 use super::writer::Names;
+use crate::accounts::keys::period;
 use crate::accounts::row::{Amount, Payer, Row, Tag};
-use rusqlite::{Connection, ErrorCode, params};
+use crate::base::money::NanoUsd;
+use ahash::AHashMap;
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Its name in the folder.
@@ -18,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PIECE: i64 = 20_000;
 
 /// Times are milliseconds since the epoch, money nano-dollars, latencies microseconds. What is not known
-/// is NULL. `spent_*` is what the upstream charges for, `saved_*` what it would have.
+/// is NULL. `spent_*` is what the upstream charges for, `saved_*` what it would have. `charge` sums up what
+/// the budgets of virtual keys were charged, by day of UTC; it outlives the rows.
 const SCHEMA: &str = "
 CREATE TABLE entry (
   id INTEGER PRIMARY KEY,
@@ -42,6 +47,12 @@ CREATE TABLE entry (
   latency INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX entry_at ON entry (at);
+CREATE TABLE charge (
+  key TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  usd INTEGER NOT NULL,
+  PRIMARY KEY (key, day)
+) STRICT, WITHOUT ROWID;
 ";
 
 const INSERT: &str =
@@ -137,6 +148,12 @@ impl File {
                     i64::try_from(row.latency.as_micros()).unwrap_or(i64::MAX),
                 ])?;
             }
+            let charge = "INSERT INTO charge (key, day, usd) VALUES (?, ?, ?)
+                ON CONFLICT DO UPDATE SET usd = usd + excluded.usd";
+            let mut charge = batch.prepare(charge)?;
+            for ((key, day), usd) in charged(rows, names) {
+                charge.execute(params![&*key, clamped(day), clamped(usd)])?;
+            }
         }
         batch.commit()?;
         Ok(())
@@ -153,6 +170,47 @@ impl File {
     pub fn limit(&self, pages: i64) {
         self.connection.pragma_update(None, "max_page_count", pages).unwrap();
     }
+}
+
+/// What each key is charged for each day, in these rows.
+fn charged(rows: &[Row], names: &mut Names) -> AHashMap<(Arc<str>, u64), u64> {
+    let mut sums = AHashMap::new();
+    for row in rows.iter().filter(|row| row.charged.0 > 0) {
+        let sum = sums.entry((names.of(&row.payer), period::day(row.at))).or_insert(0_u64);
+        *sum = sum.saturating_add(row.charged.0);
+    }
+    sums
+}
+
+/// What a key was charged on one day of UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    pub key: String,
+    /// Since the epoch.
+    pub day: u64,
+    pub usd: NanoUsd,
+}
+
+/// All charges of the ledger in `folder`; none where there is no ledger.
+///
+/// # Errors
+/// It cannot be read.
+pub fn charges(folder: &Path) -> Result<Vec<Charge>, Unwritten> {
+    let path = folder.join(FILE);
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let ledger = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    ledger.busy_timeout(PATIENCE)?;
+    if version(&ledger)? == 0 {
+        return Ok(Vec::new());
+    }
+    let mut asked = ledger.prepare("SELECT key, day, usd FROM charge")?;
+    let number = |row: &rusqlite::Row<'_>, at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.max(0) as u64);
+    let rows = asked.query_map([], |row| {
+        Ok(Charge { key: row.get(0)?, day: number(row, 1)?, usd: NanoUsd(number(row, 2)?) })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn version(connection: &Connection) -> Result<i64, Unwritten> {
@@ -205,6 +263,7 @@ mod tests {
             ended: Ended::Whole,
             spent: Amount::Unknown,
             saved: Amount::Nothing,
+            charged: NanoUsd(0),
             latency: Duration::from_micros(5),
         }
     }

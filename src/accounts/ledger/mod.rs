@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use writer::Writer;
 
-pub use file::{FILE, Unwritten};
+pub use file::{Charge, FILE, Unwritten, charges};
 
 /// Between two batches.
 const PACE: Duration = Duration::from_millis(200);

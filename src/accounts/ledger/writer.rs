@@ -2,10 +2,12 @@
 
 use super::file::{File, Unwritten};
 use super::{MOST_WAITING, PACE, Shared};
+use crate::accounts::audit;
 use crate::accounts::row::{Kind, Payer, Row};
 use crate::base::clock::Clock;
 use crate::base::digest::Credential;
 use crate::config;
+use crate::config::accounts::Audit;
 use crate::telemetry::metrics::Metrics;
 use ahash::AHashMap;
 use std::path::PathBuf;
@@ -32,6 +34,7 @@ pub(super) struct Writer {
     troubled: bool,
     swept: Option<Instant>,
     names: Names,
+    audit: Audit,
 }
 
 /// The text of each payer.
@@ -70,6 +73,7 @@ impl Writer {
             troubled: false,
             swept: None,
             names: Names::default(),
+            audit: settings.audit,
         }
     }
 
@@ -81,6 +85,7 @@ impl Writer {
                 self.count(row);
             }
             if self.folder.is_some() {
+                self.note(&rows);
                 self.waiting.append(&mut rows);
                 self.write();
                 self.sweep();
@@ -112,6 +117,17 @@ impl Writer {
         let key = self.names.of(&row.payer);
         let (spent, saved) = (row.spent.usd(), row.saved.usd());
         self.metrics.accounts.booked(&key, row.verdict, row.kind == Kind::Request, spent, saved);
+    }
+
+    /// Calls into the audit log, if it is to have them. What cannot be written there is lost, and said.
+    fn note(&mut self, rows: &[Row]) {
+        let Some(folder) = self.folder.as_deref().filter(|_| self.audit == Audit::All) else { return };
+        let requests = rows.iter().filter(|row| row.kind == Kind::Request);
+        let named = requests.map(|row| (row, self.names.of(&row.payer)));
+        if let Err(wrong) = audit::calls(folder, named) {
+            self.metrics.accounts.write_failed();
+            tracing::error!("calls are missing from the audit log: {wrong}");
+        }
     }
 
     fn write(&mut self) {

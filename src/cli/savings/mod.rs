@@ -5,10 +5,13 @@
 mod page;
 
 use super::{Failure, say};
+use crate::accounts::keys::store::Store;
 use crate::accounts::ledger::report::{self, By, Wanted};
+use crate::config::accounts::Caller;
+use crate::config::keys::Grant;
 use crate::config::{Config, Flags, Source};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(clap::Args, Debug)]
@@ -47,13 +50,27 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let now = u64::try_from(now).unwrap_or(u64::MAX);
     let wanted =
         Wanted { by: args.by, since: since(&args.since, now).map_err(Failure::other)?, until: now + 1 };
-    let report = report::read(folder, wanted, &config.accounts.callers).map_err(Failure::other)?;
+    let report = report::read(folder, wanted, &names(&config, folder)?).map_err(Failure::other)?;
     let text = match (args.csv, args.json) {
         (true, _) => page::csv(&report, wanted),
         (_, true) => format!("{:#}", report.json(wanted)),
         _ => page::text(&report, wanted),
     };
     say(out, text.trim_end())
+}
+
+/// Names of digests, and of virtual keys by their ids.
+fn names(config: &Config, folder: &Path) -> Result<Vec<Caller>, Failure> {
+    let named =
+        |digest: String, grant: &Grant| Caller { digest, name: grant.name.clone(), team: grant.team.clone() };
+    let mut names = config.accounts.callers.clone();
+    let listed = &config.accounts.keys.listed;
+    names.extend(listed.iter().map(|key| named(format!("config:{}", key.grant.name), &key.grant)));
+    if Store::is_there(folder) {
+        let kept = Store::open(folder).and_then(|store| store.all()).map_err(Failure::other)?;
+        names.extend(kept.into_iter().map(|key| named(key.id, &key.grant)));
+    }
+    Ok(names)
 }
 
 /// A moment in milliseconds since the epoch: a UTC day, or so long before `now`.

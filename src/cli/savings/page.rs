@@ -53,11 +53,20 @@ fn row(line: &Line, bar: &str) -> Vec<Cell> {
         Cell::new(&line.name),
         right(grouped(requests)),
         right(percent(from_cache.into(), requests.into())),
-        right(usd(spent.into())),
-        right(usd(saved.into())),
-        right(usd(line.sums.net())),
+        right(known(spent.into(), &line.sums)),
+        right(known(saved.into(), &line.sums)),
+        right(known(line.sums.net(), &line.sums)),
         Cell::new(bar),
     ]
+}
+
+/// What is not known is never shown as nothing.
+fn known(nano: i128, sums: &Sums) -> String {
+    match sums.unknown {
+        0 => usd(nano),
+        unknown if unknown >= sums.requests => "unknown".to_owned(),
+        _ => format!("{} + ?", usd(nano)),
+    }
 }
 
 /// `eighths` of a character long.
@@ -77,7 +86,7 @@ fn footnotes(report: &Report) -> String {
     if report.total.unknown > 0 {
         let count = grouped(report.total.unknown);
         notes.push_str(&format!(
-            "{count} requests of unknown cost are in no sum: no usage was reported, or the model has no price.\n"
+            "{count} requests of unknown cost (?) are in no sum: no usage was reported, or the model has no price.\n"
         ));
     }
     if !report.unpriced.is_empty() {

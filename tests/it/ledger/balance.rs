@@ -77,7 +77,7 @@ fn ask(number: usize) -> Ask {
     let streamed = match way {
         Way::Cut | Way::WithoutUsage | Way::LeavesAside | Way::Leaves => true,
         Way::Garbage | Way::Embedding => false,
-        _ => number % 3 == 0,
+        _ => number.is_multiple_of(3),
     };
     let mut body = match way {
         Way::Popular => chat(&format!("popular question {}", number % 41)),
