@@ -44,6 +44,7 @@ use crate::base::secret::Secret;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, ScopeBy, accounts as settings};
 use crate::telemetry::metrics::Metrics;
+use crate::wire::usage::Usage;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use caller::Callers;
 use door::Door;
@@ -53,7 +54,7 @@ use keys::{Admitted, Ring, webhook};
 use ledger::report::{self, Report, Wanted};
 use ledger::{Ledger, Unwritten};
 use prices::PriceBook;
-use row::Tag;
+use row::{Kind, Payer, Tag};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,6 +162,12 @@ impl Accounts {
         tags: &[Tag],
     ) -> Result<Tab, Fault> {
         Tab::open(self.books.clone(), who, dialect, model, tags)
+    }
+
+    /// Books what the cache itself paid for: an audit, an escalation, an embedding. `payer` is whom it was
+    /// for; `usage` is `None` where the upstream did not say.
+    pub fn overhead(&self, kind: Kind, payer: Payer, model: &str, usage: Option<Usage>) {
+        self.books.overhead(kind, payer, model, usage);
     }
 
     /// What is to be said of the soft limits that the request's key has passed; the first time in a

@@ -125,3 +125,25 @@ pub struct Row {
     /// From the request read to the row written.
     pub latency: Duration,
 }
+
+impl Row {
+    /// A request of nobody that came to nothing.
+    pub(super) fn blank(at: Millis) -> Row {
+        Row {
+            at,
+            kind: Kind::Request,
+            payer: Payer::Credential(Credential([0; 32])),
+            tags: Vec::new(),
+            dialect: "",
+            model: Box::default(),
+            deployment: None,
+            verdict: "none",
+            tier: "",
+            ended: Ended::Refused,
+            spent: Amount::Nothing,
+            saved: Amount::Nothing,
+            charged: NanoUsd(0),
+            latency: Duration::ZERO,
+        }
+    }
+}

@@ -13,7 +13,6 @@ use crate::wire::usage::Usage;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// What every tab needs: prices, and where rows go.
@@ -25,6 +24,18 @@ pub(super) struct Books {
 }
 
 impl Books {
+    /// A row that is no request.
+    pub fn overhead(&self, kind: Kind, payer: Payer, model: &str, usage: Option<Usage>) {
+        self.ledger.enter(Row {
+            kind,
+            payer,
+            model: model.into(),
+            ended: Ended::Whole,
+            spent: self.amount(model, usage),
+            ..Row::blank(self.clock.now())
+        });
+    }
+
     fn amount(&self, model: &str, usage: Option<Usage>) -> Amount {
         match usage {
             None => Amount::Unknown,
@@ -70,22 +81,7 @@ impl Tab {
                 Payer::Named { id: key.id.clone(), team: key.team.clone() }
             }
         };
-        let row = Row {
-            at,
-            kind: Kind::Request,
-            payer,
-            tags,
-            dialect,
-            model: model.into(),
-            deployment: None,
-            verdict: "none",
-            tier: "",
-            ended: Ended::Refused,
-            spent: Amount::Nothing,
-            saved: Amount::Nothing,
-            charged: NanoUsd(0),
-            latency: Duration::ZERO,
-        };
+        let row = Row { payer, tags, dialect, model: model.into(), ..Row::blank(at) };
         let open = Open { row, key: who.key.clone(), hold: None };
         Ok(Tab { books, began: Instant::now(), open: Mutex::new(Some(open)) })
     }
@@ -171,6 +167,11 @@ impl Tab {
     /// Whether a virtual key vouches for the caller.
     pub fn is_keyed(&self) -> bool {
         self.open.lock().as_ref().is_some_and(|open| open.key.is_some())
+    }
+
+    /// Whom it is booked to; `None` once it is settled.
+    pub fn payer(&self) -> Option<Payer> {
+        Some(self.open.lock().as_ref()?.row.payer.clone())
     }
 
     pub(super) fn key(&self) -> Option<Arc<Key>> {

@@ -132,6 +132,11 @@ fn demonstrate(args: Demo) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let start = async |course: Course, upstream: &str| {
         let mut config = config.clone();
+        // What is made up belongs into no books, and asks with no key.
+        config.accounts = config::accounts::Accounts {
+            prices: config.accounts.prices,
+            ..config::accounts::Accounts::default()
+        };
         config.upstreams = vec![config::Upstream::at(upstream.to_owned(), "stand-in".to_owned())];
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         (config.server.listen, config.server.admin_listen) = (any_port, any_port);

@@ -46,7 +46,10 @@ impl Gateway {
                     self.metrics.followed();
                     match self.follow(&visit, follower, same_credential).await {
                         Followed::Answer(reply) => return Ok((Verdict::Follow, *reply)),
-                        Followed::Fault(fault) => return Err(fault),
+                        Followed::Fault(fault) => {
+                            visit.tab.followed(Ended::Failed, None);
+                            return Err(fault);
+                        }
                         Followed::Nothing => {}
                     }
                 }

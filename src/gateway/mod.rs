@@ -137,7 +137,10 @@ impl Gateway {
         let settings = self.settings.load_full();
         let considered = match self.visit(settings, dialect, target, headers, body) {
             Ok(considered) => considered,
-            Err(fault) => return Err(self.accounts.slow_down(fault).await),
+            Err(fault) => {
+                self.metrics.failed(dialect.word(), fault.kind.code());
+                return Err(self.accounts.slow_down(fault).await);
+            }
         };
         let warning = self.accounts.warning(considered.tab());
         let answered = match considered {

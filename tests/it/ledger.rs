@@ -7,7 +7,9 @@ mod pace;
 use crate::world::upstream::body;
 use crate::world::{Answer, World, chat_with, read};
 use reprise::accounts::ledger::report::{self, By, Line, Report, Sums, Wanted};
+use reprise::accounts::row::{Kind, Payer};
 use reprise::config::{CacheMode, Config};
+use reprise::wire::usage::Usage;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -267,6 +269,21 @@ async fn a_ledger_that_cannot_be_opened_stops_no_request_and_is_seen() {
     // Once it can be, what waited is written.
     std::fs::remove_dir(folder.path().join("ledger.sqlite")).unwrap();
     assert_eq!(total(&world).requests, 1);
+}
+
+#[tokio::test]
+async fn audits_come_off_what_was_saved_and_are_no_requests() {
+    let folder = TempDir::new().unwrap();
+    let world = kept_in(folder.path(), |_| {}).await;
+    world.send(&priced("q")).await;
+    world.send(&priced("q")).await;
+    let accounts = &world.server.gateway().accounts;
+    let payer = Payer::Named { id: "reprise".into(), team: None };
+    let usage = Usage { prompt: 10, completion: 1, ..Usage::default() };
+    accounts.overhead(Kind::Audit, payer, "gpt-4.1-mini", Some(usage));
+    let sums = total(&world);
+    assert_eq!((sums.requests, sums.spent, sums.saved), (2, 8_400, 8_400));
+    assert_eq!((sums.overhead, sums.net()), (5_600, 2_800));
 }
 
 #[test]

@@ -245,27 +245,10 @@ fn tag_text(tags: &[Tag]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::row::{Ended, Kind};
     use crate::base::clock::Millis;
-    use crate::base::digest::Credential;
 
     fn row(at: u64) -> Row {
-        Row {
-            at: Millis(at),
-            kind: Kind::Request,
-            payer: Payer::Credential(Credential([7; 32])),
-            tags: Vec::new(),
-            dialect: "chat_completions",
-            model: "m".into(),
-            deployment: None,
-            verdict: "miss",
-            tier: "",
-            ended: Ended::Whole,
-            spent: Amount::Unknown,
-            saved: Amount::Nothing,
-            charged: NanoUsd(0),
-            latency: Duration::from_micros(5),
-        }
+        Row { model: "m".into(), verdict: "miss", spent: Amount::Unknown, ..Row::blank(Millis(at)) }
     }
 
     #[test]

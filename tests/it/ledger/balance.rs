@@ -113,8 +113,9 @@ impl Ask {
         matches!(self.way, Way::Cut | Way::Garbage | Way::WithoutUsage | Way::LeavesAside)
     }
 
-    async fn send(&self, world: &World) {
-        let mut request = world.post(self.path, &self.body);
+    async fn send(&self, world: &World, client: &reqwest::Client) {
+        let request = client.post(world.url(self.path)).body(self.body.to_string());
+        let mut request = request.header("authorization", "Bearer sk-one");
         for (name, value) in &self.headers {
             request = request.header(*name, *value);
         }
@@ -129,7 +130,12 @@ impl Ask {
     }
 
     /// What the upstream would charge for it, asked for directly: its answers follow from the request.
-    async fn tokens(&self, aside: &StandIn, known: &mut HashMap<String, (u64, u64)>) -> (u64, u64) {
+    async fn tokens(
+        &self,
+        aside: &StandIn,
+        client: &reqwest::Client,
+        known: &mut HashMap<String, (u64, u64)>,
+    ) -> (u64, u64) {
         let mut plain = self.body.clone();
         plain.as_object_mut().unwrap().remove("stream");
         plain.as_object_mut().unwrap().remove("stream_options");
@@ -137,7 +143,6 @@ impl Ask {
         if let Some(tokens) = known.get(&text) {
             return *tokens;
         }
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("{}{}", aside.url(), self.path);
         let answer = client.post(url).body(text.clone()).send().await.unwrap().bytes().await.unwrap();
         let usage = serde_json::from_slice::<Value>(&answer).unwrap()["usage"].clone();
@@ -152,6 +157,7 @@ async fn balance(requests: usize) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let upstream = StandIn::start(Settings::default()).await.unwrap();
     let aside = StandIn::start(Settings::default()).await.unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let folder = TempDir::new().unwrap();
     let url = upstream.url();
     let world = kept_in(folder.path(), |config| {
@@ -159,7 +165,7 @@ async fn balance(requests: usize) {
     })
     .await;
     let all = futures_util::stream::iter(0..requests)
-        .for_each_concurrent(AT_ONCE, async |number| ask(number).send(&world).await);
+        .for_each_concurrent(AT_ONCE, async |number| ask(number).send(&world, &client).await);
     all.await;
     world.server.drain().await;
 
@@ -167,7 +173,7 @@ async fn balance(requests: usize) {
     let Report { total, unpriced, .. } = report::read(folder.path(), wanted, &[]).unwrap();
     let (mut known, mut unknown, mut unknown_rows, mut cost) = (HashMap::new(), (0, 0), 0, 0);
     for ask in (0..requests).map(ask).filter(|ask| ask.way != Way::Fails) {
-        let (prompt, completion) = ask.tokens(&aside, &mut known).await;
+        let (prompt, completion) = ask.tokens(&aside, &client, &mut known).await;
         if ask.is_unknown() {
             unknown = (unknown.0 + prompt, unknown.1 + completion);
             unknown_rows += 1;

@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 const REQUESTS: usize = 50;
+/// The writer's pace is 200 ms; a busy machine shall make the scene slow, not fail it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Server {
     child: Child,
@@ -60,7 +62,7 @@ fn rows(folder: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_at_a_drain_and_a_second_at_most_at_a_kill() {
+async fn nothing_is_lost_at_a_drain_and_what_was_written_outlives_a_kill() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (folder, upstream) = (TempDir::new().unwrap(), Upstream::start().await);
     let mut server = Server::start(&upstream, folder.path());
@@ -69,7 +71,7 @@ async fn nothing_is_lost_at_a_drain_and_a_second_at_most_at_a_kill() {
     }
     let began = SystemTime::now();
     while rows(folder.path()) < REQUESTS {
-        assert!(began.elapsed().unwrap() < Duration::from_secs(1), "{} rows", rows(folder.path()));
+        assert!(began.elapsed().unwrap() < PATIENCE, "{} rows", rows(folder.path()));
         tokio::task::yield_now().await;
     }
     server.signal("-KILL");
