@@ -29,6 +29,10 @@ pub fn text(report: &Report, wanted: Wanted) -> String {
         page.push_str("\nA request counts under each of its tags; the total counts every request once.\n");
     }
     page.push_str(&footnotes(report));
+    let digest = |line: &Line| line.name.len() == 16 && line.name.bytes().all(|c| c.is_ascii_hexdigit());
+    if wanted.by == By::Key && report.lines.iter().any(digest) {
+        page.push_str("Keys of 16 hex digits are callers without a name; give them one with [[caller]].\n");
+    }
     page
 }
 
