@@ -1,6 +1,7 @@
 //! The whole, put together: built from a config, reloaded, drained.
 
 use crate::accounts::Accounts;
+use crate::accounts::keys::store::Unkept;
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::cache::Cache;
@@ -8,8 +9,8 @@ use crate::config::Config;
 use crate::gateway::trust::{Trust, Unwatchable};
 use crate::gateway::{Ask, Gateway, Settings};
 use crate::http::admin::{Admin, Readiness};
-use crate::http::api;
 use crate::http::{Drained, Front};
+use crate::http::{api, books, keys};
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::{Metrics, Snapshot};
 use crate::upstream::{Unusable, Upstream};
@@ -31,6 +32,8 @@ pub enum StartError {
     Upstream(#[from] Unusable),
     #[error(transparent)]
     Trust(#[from] Unwatchable),
+    #[error(transparent)]
+    Keys(#[from] Unkept),
 }
 
 /// How far the embedding model is.
@@ -62,7 +65,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
     let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
-    let accounts = Accounts::new(rand::random(), clock.clone());
+    let accounts = Accounts::open(&config, clock.clone(), metrics.clone(), tasks.clone())?;
     let trust = Trust::new(&config);
     let watches = trust.open(&config, None)?;
     let gateway = Arc::new(Gateway {
@@ -126,7 +129,9 @@ fn serve_admin(
     let (counted, meaning, stopping) = (gateway.clone(), meaning.clone(), tasks.clone());
     let readiness = move || readiness(&meaning.borrow(), stopping.is_stopping());
     let admin = Admin::new(token, readiness, move || counted.metrics.encode(snapshot(&counted)))
-        .with(api::routes(gateway.clone()));
+        .with(api::routes(gateway.clone()))
+        .with(books::routes(gateway.clone()))
+        .with(keys::routes(gateway.clone()));
     let all = tasks.clone();
     tasks.spawn(async move {
         if let Err(refused) = admin.run(listener, asked, &limits, drain, &all, all.stopping()).await {
@@ -245,6 +250,7 @@ impl Running {
             Upstream::new(&config.upstreams)?
         };
         let watches = self.gateway.trust.open(&config, Some(&old.watches))?;
+        self.gateway.accounts.reload(&config);
         self.gateway.settings.store(Arc::new(Settings { config, upstream, watches }));
         tracing::info!("config reloaded");
         Ok(())
@@ -277,6 +283,9 @@ impl Running {
             tracing::warn!("background work was still going on at the drain limit");
         }
         self.gateway.write_evidence().await;
+        let gateway = self.gateway.clone();
+        // Fails only where the runtime ends at the same time; then dropping the ledger writes the rest.
+        let _ = tokio::task::spawn_blocking(move || gateway.accounts.flush()).await;
         cut.unwrap_or(0)
     }
 }

@@ -25,6 +25,16 @@ pub enum Kind {
     RequestTimeout,
     /// `Cache-Control: only-if-cached` and nothing stored.
     OnlyIfCached,
+    /// A virtual key that is none of ours.
+    KeyUnknown,
+    /// A key that is disabled, has expired or was replaced.
+    KeyStopped,
+    /// The key may not use this model, or this path.
+    ModelNotAllowed,
+    /// Over a key's rate or concurrency.
+    RateLimited,
+    /// A key's budget is used up.
+    OverBudget,
     /// No connection to the upstream.
     UpstreamUnreachable,
     /// The upstream did not answer in time.
@@ -47,6 +57,11 @@ impl Kind {
             Kind::BodyTooLarge => "body_too_large",
             Kind::RequestTimeout => "request_timeout",
             Kind::OnlyIfCached => "only_if_cached",
+            Kind::KeyUnknown => "invalid_api_key",
+            Kind::KeyStopped => "key_stopped",
+            Kind::ModelNotAllowed => "model_not_allowed",
+            Kind::RateLimited => "rate_limited",
+            Kind::OverBudget => "budget_exceeded",
             Kind::UpstreamUnreachable => "upstream_unreachable",
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::UpstreamBroke => "upstream_broke",
@@ -62,6 +77,11 @@ impl Kind {
             | Kind::InvalidRequest
             | Kind::BodyTooLarge
             | Kind::RequestTimeout
+            | Kind::KeyUnknown
+            | Kind::KeyStopped
+            | Kind::ModelNotAllowed
+            | Kind::RateLimited
+            | Kind::OverBudget
             | Kind::OnlyIfCached => Side::Client,
             Kind::UpstreamUnreachable | Kind::UpstreamTimeout | Kind::UpstreamBroke => Side::Upstream,
             Kind::Draining | Kind::Overloaded | Kind::Internal => Side::Ours,

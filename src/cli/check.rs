@@ -43,6 +43,8 @@ pub fn summary(config: &Config) -> String {
     } else {
         lines.push(("model", "none: nothing is compared by meaning".to_owned()));
     }
+    lines.push(("ledger", ledger_text(config)));
+    lines.push(("keys", keys_text(config)));
     lines.push(("cache", policy_text(&config.policy)));
     for route in &config.routes {
         let (matches, policy) = (match_text(&route.matches), policy_text(&route.policy));
@@ -50,6 +52,20 @@ pub fn summary(config: &Config) -> String {
     }
     let shown: Vec<String> = lines.iter().map(|(what, text)| format!("  {what:<9} {text}")).collect();
     shown.join("\n")
+}
+
+fn ledger_text(config: &Config) -> String {
+    let prices = config.accounts.prices.len();
+    match &config.accounts.ledger.path {
+        Some(folder) => format!("in {}, with {prices} prices", folder.display()),
+        None => format!("none, with {prices} prices"),
+    }
+}
+
+fn keys_text(config: &Config) -> String {
+    let keys = &config.accounts.keys;
+    let required = if keys.required { "required" } else { "not required" };
+    format!("{required}, {} listed", keys.listed.len())
 }
 
 fn policy_text(policy: &Policy) -> String {

@@ -6,12 +6,16 @@
 //! | `serve` | answers from the cache, and passes on what it cannot answer |
 //! | `check` | says every problem of the config |
 //! | `demo` | a workload against a stand-in, and what was saved |
+//! | `keys` | virtual keys: made, listed, rotated, disabled, expired |
+//! | `savings` | what the ledger says was spent and saved |
 //! | `eval` | hits against wrong answers, on labelled or own requests |
 //! | `stand_in` | an upstream for tests, demos and benches |
 
 pub mod check;
 pub mod demo;
 pub mod eval;
+pub mod keys;
+pub mod savings;
 pub mod serve;
 pub mod stand_in;
 
@@ -40,6 +44,10 @@ enum Command {
     Demo(Demo),
     /// Say every problem of the config, with its line and a remedy
     Check(check::Args),
+    /// Make, list, rotate, disable and expire virtual keys
+    Keys(keys::Args),
+    /// Say what was spent and saved, by key, team, tag, model or day
+    Savings(savings::Args),
     /// Measure hits against wrong answers, on your own requests or on labelled ones
     Eval(Box<eval::Args>),
     /// Answer like an OpenAI-compatible API, for tests, demos and benches
@@ -99,6 +107,8 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Eval(args) => eval::run(&args, &mut io::stdout().lock()).map_err(Failure::other),
             Command::Check(args) => check::run(args, &mut io::stdout().lock()),
+            Command::Keys(args) => keys::run(args, &mut io::stdout().lock()),
+            Command::Savings(args) => savings::run(&args, &mut io::stdout().lock()),
             Command::Demo(args) => demonstrate(args),
             Command::StandIn(args) => {
                 let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -122,6 +132,11 @@ fn demonstrate(args: Demo) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let start = async |course: Course, upstream: &str| {
         let mut config = config.clone();
+        // What is made up belongs into no books, and asks with no key.
+        config.accounts = config::accounts::Accounts {
+            prices: config.accounts.prices,
+            ..config::accounts::Accounts::default()
+        };
         config.upstreams = vec![config::Upstream::at(upstream.to_owned(), "stand-in".to_owned())];
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         (config.server.listen, config.server.admin_listen) = (any_port, any_port);

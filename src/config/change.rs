@@ -26,6 +26,9 @@ impl Config {
             ("semantic.queue", old.semantic.queue != semantic.queue),
             ("semantic.hnsw_from", old.semantic.hnsw_from != semantic.hnsw_from),
             ("semantic.state", old.semantic.state != semantic.state),
+            ("ledger.path", old.accounts.ledger.path != new.accounts.ledger.path),
+            ("ledger.audit", old.accounts.ledger.audit != new.accounts.ledger.audit),
+            ("ledger.keep", old.accounts.ledger.keep != new.accounts.ledger.keep),
             ("log.filter", old.log.filter != new.log.filter),
             ("log.json", old.log.json != new.log.json),
         ];

@@ -14,6 +14,8 @@
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `judge` | the part of `read` for `[semantic.judge]`, and audits that nothing asks for |
 //! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
+//! | `accounts`, `books` | prices, the ledger and names of callers, and the part of `read` for them |
+//! | `keys`, `grants` | virtual keys, likewise |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -21,8 +23,12 @@
 //! | `change` | which settings take effect only at the next start |
 //! | `watch` | a new checked config after SIGHUP or a change of the file |
 
+pub mod accounts;
+mod books;
 mod change;
+mod grants;
 mod judge;
+pub mod keys;
 mod policies;
 pub mod policy;
 pub mod problem;
@@ -58,6 +64,7 @@ pub struct Config {
     /// In the file's order; the first that matches decides.
     pub routes: Vec<Route>,
     pub log: Log,
+    pub accounts: accounts::Accounts,
 }
 
 /// `[server]`

@@ -12,9 +12,9 @@ const MS: Duration = Duration::from_millis(1);
 /// As `humantime` counts one: 365.25 days.
 const YEAR: Duration = Duration::from_secs(31_557_600);
 
-const CACHE_MODES: &[(&str, CacheMode)] =
+pub(super) const CACHE_MODES: &[(&str, CacheMode)] =
     &[("semantic", CacheMode::Semantic), ("exact", CacheMode::Exact), ("off", CacheMode::Off)];
-const SCOPES: &[(&str, ScopeBy)] =
+pub(super) const SCOPES: &[(&str, ScopeBy)] =
     &[("key", ScopeBy::Key), ("team", ScopeBy::Team), ("global", ScopeBy::Global)];
 const SEMANTIC_MODES: &[(&str, SemanticMode)] =
     &[("serve", SemanticMode::Serve), ("observe", SemanticMode::Observe), ("off", SemanticMode::Off)];
@@ -91,11 +91,7 @@ fn read_audit(section: &mut Section<'_>, base: AuditPolicy, judge: JudgeNamed) -
 }
 
 fn scope(given: Given<'_>) -> Result<ScopeBy, String> {
-    let scope = values::one_of(given, SCOPES)?;
-    match unserved::reason("cache", "scope = team") {
-        Some(reason) if scope == ScopeBy::Team => Err(reason.to_owned()),
-        _ => Ok(scope),
-    }
+    values::one_of(given, SCOPES)
 }
 
 /// Every `[[route]]`, merged with the policy of `[cache]` and `[semantic]`.

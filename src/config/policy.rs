@@ -1,9 +1,11 @@
 //! What may differ by route.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// `cache.mode`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CacheMode {
     Off,
     Exact,
@@ -12,7 +14,8 @@ pub enum CacheMode {
 }
 
 /// `cache.scope`: who shares answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScopeBy {
     #[default]
     Key,

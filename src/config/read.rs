@@ -5,7 +5,7 @@ use super::problem::{Problem, Problems};
 use super::reader::{At, Place, Report, Section, as_table, as_tables, line_and_column};
 use super::source::{Overrides, Source};
 use super::{
-    AuditBy, Cache, Config, Limits, Log, Policy, Semantic, Server, judge, policies, upstreams, values,
+    AuditBy, Cache, Config, Limits, Log, Policy, Semantic, Server, books, judge, policies, upstreams, values,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl Config {
 /// Every key that the reader knows, as `(section, key)`; a route's are under `route`, `route.match`,
 /// `route.cache` and `route.semantic`.
 pub fn known_keys() -> BTreeSet<(&'static str, &'static str)> {
-    let text = "[[upstream]]\n[[route]]\nmatch.header = {}\n";
+    let text = "[[upstream]]\n[[price]]\nlong = {}\n[[caller]]\n[[key]]\nbudget = {}\nwarn = {}\n[[route]]\nmatch.header = {}\n";
     let report = Report::new(text);
     if let Ok(document) = DeTable::parse(text) {
         read_document(&report, &document, &Source::default());
@@ -103,8 +103,9 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
     let mut log_section = root.section("log");
     let log = read_log(&mut log_section);
     log_section.finish();
+    let accounts = books::read(report, &mut root, source, &upstreams);
     root.finish();
-    Config { server, limits, cache, semantic, upstreams, policy, routes, log }
+    Config { server, limits, cache, semantic, upstreams, policy, routes, log, accounts }
 }
 
 /// The document's first level: its sections, each handed out once.
@@ -173,6 +174,7 @@ impl<'a> Root<'a> {
                 let at = At { place: Place::Elsewhere, key: variable.name };
                 match section.as_str() {
                     "route" => self.report.problem(&at, "routes are set in the file only"),
+                    "price" | "caller" | "key" => self.report.problem(&at, "set in the file only"),
                     _ => self.report.unasked("", &section, at),
                 }
             }

@@ -5,14 +5,8 @@
 const UNSERVED: &[(&str, &str, &str)] = &[
     ("", "redis", "answers are not shared through Redis in this version; remove [redis]"),
     ("", "store", "entries are kept in memory only in this version; remove [store]"),
-    ("", "key", "virtual keys are not served in this version; clients use their own, remove [[key]]"),
     ("", "model", "models are not mapped to deployments in this version; remove [[model]]"),
-    ("route.match", "key", "virtual keys are not served in this version; match by `header` instead"),
-    (
-        "cache",
-        "scope = team",
-        "\"team\" comes with virtual keys, not served in this version; expected \"key\" or \"global\"",
-    ),
+    ("route.match", "key", "routes are not matched by key in this version; give the key its own `cache`"),
 ];
 
 /// Why this version refuses a name that the contract knows; `None` where it does not.

@@ -1,7 +1,9 @@
 //! `/v1/embeddings`, input by input: a batch with three known and one new input asks upstream for one.
 
+use super::miss::book_follower;
 use super::visit::EmbeddingVisit;
 use super::{Gateway, Reply, ReplyBody, coding, report};
+use crate::accounts::row::Ended;
 use crate::base::digest::ExactKey;
 use crate::base::fault::{Fault, Kind};
 use crate::cache::entry::Embedded;
@@ -54,7 +56,10 @@ impl Gateway {
             Seat::Follow { mut follower, same_credential: true } if shares(&visit) => {
                 self.metrics.followed();
                 match follower.head().await {
-                    Ok(head) => return Ok(self.read_along(head, follower, visit.policy().headers)),
+                    Ok(head) => {
+                        book_follower(&follower, visit.tab.hand_over(), head.status);
+                        return Ok(self.read_along(head, follower, visit.policy().headers));
+                    }
                     Err(_) => None,
                 }
             }
@@ -67,7 +72,8 @@ impl Gateway {
     fn known(&self, visit: &EmbeddingVisit) -> Vec<Option<Arc<Entry>>> {
         let demand = Demand { form: PLAIN, max_age: visit.wishes.max_age, min_fresh: visit.wishes.min_fresh };
         let ttl = visit.settings.config.cache.credential_ttl;
-        if visit.wishes.no_cache || visit.policy().observes() || !self.accounts.is_proven(visit.caller, ttl) {
+        let may_hit = visit.tab.is_keyed() || self.accounts.is_proven(visit.caller, ttl);
+        if visit.wishes.no_cache || visit.policy().observes() || !may_hit {
             return vec![None; visit.keys.len()];
         }
         visit.keys.iter().map(|key| self.cache.embedding(key, demand)).collect()
@@ -76,6 +82,7 @@ impl Gateway {
     fn play_embeddings(&self, visit: &EmbeddingVisit, entries: &[Arc<Entry>]) -> (Verdict, Reply) {
         let stored: Vec<&Embedded> = entries.iter().filter_map(|entry| embedded(entry)).collect();
         entries.iter().for_each(|entry| self.count_saved(entry.usage()));
+        let saved = visit.tab.hit(Tier::L1.word(), together(&stored));
         let mut headers = HeaderMap::with_capacity(10);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let parts = coding::accepted(&visit.headers, vec![merged(&stored)], &mut headers);
@@ -85,6 +92,7 @@ impl Gateway {
         };
         if visit.policy().headers {
             report::put(&mut headers, &verdict, None, self.clock.now());
+            report::saved(&mut headers, saved);
         }
         (verdict, Reply { status: StatusCode::OK, headers, body: ReplyBody::Whole(parts) })
     }
@@ -122,15 +130,18 @@ impl Gateway {
             // Whole, in the client's own bytes.
             Ok(None) | Err(_) => (whole(&visit), (0..known.len()).collect(), vec![None; known.len()]),
         };
+        visit.tab.ask(verdict.word(), &visit.body)?;
         let fetched = async {
             let sent = visit.settings.upstream.send(outgoing).await;
             let incoming = sent.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
             let deployment = incoming.deployment.clone();
+            visit.tab.deployment(&deployment);
             Ok((deployment, self.take_apart(&visit, incoming, &missing, &known).await?))
         };
         let (deployment, mut reply) = match fetched.await {
             Ok(fetched) => fetched,
             Err(fault) => {
+                super::not_reached(&visit.tab, &fault);
                 if let Some(leader) = leader {
                     leader.fail(&fault);
                 }
@@ -162,14 +173,16 @@ impl Gateway {
         known: &[Option<Arc<Entry>>],
     ) -> Result<Reply, Fault> {
         let Incoming { status, mut headers, body, .. } = incoming;
-        if status.is_success() {
-            self.accounts.prove(visit.caller);
+        match status.is_success() {
+            true => self.accounts.prove(visit.caller),
+            false => visit.tab.unbilled(),
         }
         let raw = gather(body).await?;
         let asked_whole = missing.len() == known.len();
         let plain = (status == StatusCode::OK).then(|| decoded(&headers, &raw)).flatten();
         let answer = plain.and_then(|plain| embeddings::read_answer(&plain, missing.len()).ok());
         let Some(answer) = answer else {
+            visit.tab.paid(Ended::Failed, None, None);
             if asked_whole || status != StatusCode::OK {
                 return Ok(Reply::whole(status, headers, raw));
             }
@@ -178,6 +191,9 @@ impl Gateway {
                 "the upstream's answer does not fit the inputs it was asked for",
             ));
         };
+        let stored: Vec<&Embedded> = known.iter().flatten().filter_map(embedded).collect();
+        let saved = if asked_whole { None } else { together(&stored) };
+        visit.tab.paid(Ended::Whole, answer.usage, saved);
         let fresh = self.keep_all(visit, missing, answer);
         if asked_whole {
             return Ok(Reply::whole(status, headers, raw));
@@ -226,11 +242,15 @@ fn embedded(entry: &Arc<Entry>) -> Option<&Embedded> {
 }
 
 fn merged(stored: &[&Embedded]) -> Bytes {
-    let usage = stored.iter().map(|one| one.usage).collect::<Option<Vec<Usage>>>();
-    let usage = usage.map(|shares| shares.into_iter().fold(Usage::default(), Usage::plus));
     let items: Vec<&embeddings::Item> = stored.iter().map(|one| &one.item).collect();
     let frame = stored.first().map(|one| one.frame.clone()).unwrap_or_default();
-    embeddings::merge(&items, &frame, usage)
+    embeddings::merge(&items, &frame, together(stored))
+}
+
+/// What several cost together; `None` where that of one is not known.
+fn together(stored: &[&Embedded]) -> Option<Usage> {
+    let shares = stored.iter().map(|one| one.usage).collect::<Option<Vec<Usage>>>();
+    shares.map(|shares| shares.into_iter().fold(Usage::default(), Usage::plus))
 }
 
 fn whole(visit: &EmbeddingVisit) -> Outgoing {

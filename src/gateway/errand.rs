@@ -6,9 +6,11 @@
 
 use super::detach::{Errands, Waiting};
 use super::lane::{self, Sender};
+use super::metered;
 use super::trust::audit::Shadow;
 use super::visit::Sketch;
 use super::{Gateway, Reply, ReplyBody, Settings};
+use crate::accounts::{self, Tab};
 use crate::base::digest::Credential;
 use crate::base::fault::{Fault, Kind};
 use crate::cache::admit::{Admitted, Terms};
@@ -51,6 +53,7 @@ pub struct Errand {
     pub keep: Keep,
     /// Present where others may follow.
     pub leader: Option<Leader>,
+    pub tab: Tab,
 }
 
 type Answer = Result<(Arc<str>, Reply), Fault>;
@@ -81,7 +84,7 @@ impl Errand {
     }
 
     async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
-        let Errand { settings, dialect, caller, outgoing, keep, leader } = self;
+        let Errand { settings, dialect, caller, outgoing, keep, leader, tab } = self;
         let coming = gateway.embed_meanwhile(&keep, settings.config.semantic.patience);
         let sent = {
             let send = settings.upstream.send(outgoing);
@@ -94,6 +97,7 @@ impl Errand {
             Ok(incoming) => incoming,
             Err(fault) => {
                 gateway.metrics.upstream_failed(fault.kind.code());
+                super::not_reached(&tab, &fault);
                 if let Some(leader) = leader {
                     leader.fail(&fault);
                 }
@@ -102,8 +106,10 @@ impl Errand {
             }
         };
         let Incoming { status, headers, deployment, body } = incoming;
-        if status.is_success() {
-            gateway.accounts.prove(caller);
+        tab.deployment(&deployment);
+        match status.is_success() {
+            true => gateway.accounts.prove(caller),
+            false => tab.unbilled(),
         }
         let recorder = Recorder::new(dialect, &headers, settings.config.cache.max_entry);
         let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -116,8 +122,8 @@ impl Errand {
         let reply = Reply { status, headers, body: ReplyBody::Flow(Box::pin(from_errand)) };
         let _ = client.send(Ok((deployment, reply)));
         let keep = (status == StatusCode::OK).then_some(keep);
-        let reading =
-            Reading { gateway: gateway.clone(), settings, recorder: Some(recorder), keep, coming, leader };
+        let (gateway, recorder) = (gateway.clone(), Some(recorder));
+        let reading = Reading { gateway, settings, recorder, keep, coming, leader, tab };
         reading.read(body, to_client, length).await;
     }
 }
@@ -177,6 +183,7 @@ struct Reading {
     keep: Option<Keep>,
     coming: Option<Coming>,
     leader: Option<Leader>,
+    tab: Tab,
 }
 
 impl Reading {
@@ -262,6 +269,10 @@ impl Reading {
         let Some(recorder) = self.recorder.take() else { return };
         let Some(keep) = self.keep.take() else { return };
         let recording = recorder.finish(true);
+        self.tab.paid(metered::ended(recording.ended), recording.usage, None);
+        if let (Some(leader), Some(usage)) = (&self.leader, recording.usage) {
+            leader.cost(usage);
+        }
         self.gateway.metrics.taped(recording.ended.word());
         let Some(tape) = recording.tape else { return };
         if let Some(shadow) = keep.shadow {
@@ -300,9 +311,16 @@ impl Reading {
     }
 
     /// The answer broke off. If its own end had been seen before that, it is kept already.
-    fn broke(self, to_client: Option<Sender>, fault: Fault) {
-        if self.recorder.is_some() && self.keep.is_some() {
-            self.gateway.metrics.taped(Ended::Cut.word());
+    fn broke(mut self, to_client: Option<Sender>, fault: Fault) {
+        if let Some(recorder) = self.recorder.take() {
+            if self.keep.is_some() {
+                self.gateway.metrics.taped(Ended::Cut.word());
+            }
+            let usage = recorder.finish(false).usage;
+            self.tab.paid(accounts::row::Ended::Cut, usage, None);
+            if let (Some(leader), Some(usage)) = (&self.leader, usage) {
+                leader.cost(usage);
+            }
         }
         self.gateway.metrics.upstream_failed(fault.kind.code());
         tracing::warn!(code = fault.kind.code(), "answer broke off: {fault}");

@@ -5,12 +5,14 @@ use super::trust::Count;
 use super::trust::audit::{Of, Shadow};
 use super::visit::{Sketch, Visit};
 use super::{Gateway, Reply, ReplyBody, report};
+use crate::accounts::Tab;
+use crate::accounts::row::Ended;
 use crate::base::fault::Fault;
 use crate::cache::flight::{Leader, Seat};
 use crate::cache::{Embedding, Found, Looked, Missed, Verdict};
 use crate::tape::live::{Follower, Head, LiveEnd};
 use crate::upstream::{Outgoing, OutgoingBody};
-use http::Method;
+use http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +57,10 @@ impl Gateway {
                     self.metrics.followed();
                     match self.follow(&visit, follower, same_credential).await {
                         Followed::Answer(reply) => return Ok((Verdict::Follow, *reply)),
-                        Followed::Fault(fault) => return Err(fault),
+                        Followed::Fault(fault) => {
+                            visit.tab.followed(Ended::Failed, None);
+                            return Err(fault);
+                        }
                         Followed::Nothing => {}
                     }
                 }
@@ -98,15 +103,16 @@ impl Gateway {
         shadow: Option<Shadow>,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
+        visit.tab.ask(verdict.word(), &visit.body)?;
         let (mut terms, sketch) = (visit.terms(), self.sketch(&visit));
         if matches!(verdict, Verdict::Miss(Missed::Observed)) {
             // Served, this answer would never have been: what is stored stays what it would be.
             terms.ttl = Duration::ZERO;
         }
-        let Visit { settings, dialect, target, headers, body, caller, canon, .. } = *visit;
+        let Visit { settings, dialect, target, headers, body, caller, canon, tab, .. } = *visit;
         let outgoing = Outgoing { method: Method::POST, target, headers, body: OutgoingBody::Whole(body) };
         let keep = Keep { canon, terms, embedding, sketch, shadow };
-        let errand = Errand { settings, dialect, caller, outgoing, keep, leader };
+        let errand = Errand { settings, dialect, caller, outgoing, keep, leader, tab };
         let (deployment, mut reply) = errand.send(self).await?;
         if show {
             report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
@@ -126,6 +132,7 @@ impl Gateway {
                 if head.status.is_success() && !same_credential && !self.may_hit(visit) {
                     return Followed::Nothing;
                 }
+                book_follower(&follower, visit.tab.hand_over(), head.status);
                 Followed::Answer(Box::new(self.read_along(head, follower, visit.policy().headers).1))
             }
             Err(LiveEnd::Failed(kind, why)) => Followed::Fault(Fault::new(kind, why)),
@@ -149,4 +156,16 @@ impl Gateway {
             _ => None,
         }
     }
+}
+
+/// Books a follower once its flight has ended, whether it stays that long or not.
+pub(super) fn book_follower(follower: &Follower, tab: Tab, status: StatusCode) {
+    follower.reckon(move |end, usage| {
+        let ended = match (status.is_success(), end) {
+            (false, _) => Ended::Failed,
+            (true, LiveEnd::Complete) => Ended::Whole,
+            (true, _) => Ended::Cut,
+        };
+        tab.followed(ended, usage);
+    });
 }

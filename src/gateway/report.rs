@@ -1,6 +1,7 @@
 //! What an answer says of its own making: `Cache-Status` (RFC 9211), `Age`, `x-reprise-*`.
 
 use crate::base::clock::Millis;
+use crate::base::money::NanoUsd;
 use crate::cache::Verdict;
 use http::header::AGE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,12 +12,14 @@ const TIER: HeaderName = HeaderName::from_static("x-reprise-tier");
 const SCORE: HeaderName = HeaderName::from_static("x-reprise-score");
 const REASON: HeaderName = HeaderName::from_static("x-reprise-reason");
 const ENTRY: HeaderName = HeaderName::from_static("x-reprise-entry");
+const SAVED: HeaderName = HeaderName::from_static("x-reprise-saved-usd");
+const BUDGET: HeaderName = HeaderName::from_static("x-reprise-budget-warning");
 const DEPLOYMENT: HeaderName = HeaderName::from_static("x-reprise-deployment");
 
 /// Puts the verdict on the answer. `Cache-Status` is appended, as RFC 9211 asks, after those of the
 /// caches behind us; an `x-reprise-*` of a Reprise behind us is replaced.
 pub fn put(headers: &mut HeaderMap, verdict: &Verdict, deployment: Option<&str>, now: Millis) {
-    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, DEPLOYMENT] {
+    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, SAVED, DEPLOYMENT] {
         headers.remove(name);
     }
     headers.insert(VERDICT, HeaderValue::from_static(verdict.word()));
@@ -43,6 +46,18 @@ pub fn put(headers: &mut HeaderMap, verdict: &Verdict, deployment: Option<&str>,
         Verdict::Miss(_) => append(headers, "reprise; fwd=miss"),
         Verdict::Bypass(bypass) => append(headers, &format!("reprise; fwd=bypass; detail={}", bypass.word())),
     }
+}
+
+/// What a hit saved, in USD; nothing where that is not known.
+pub fn saved(headers: &mut HeaderMap, saved: Option<NanoUsd>) {
+    if let Some(saved) = saved {
+        set(headers, SAVED, &saved.to_string());
+    }
+}
+
+/// Soft limits that the caller's key has passed.
+pub fn warn(headers: &mut HeaderMap, warning: &str) {
+    set(headers, BUDGET, warning);
 }
 
 fn append(headers: &mut HeaderMap, status: &str) {

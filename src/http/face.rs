@@ -10,6 +10,9 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 pub(super) fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::InvalidHeader | Kind::InvalidRequest => StatusCode::BAD_REQUEST,
+        Kind::KeyUnknown | Kind::KeyStopped => StatusCode::UNAUTHORIZED,
+        Kind::ModelNotAllowed => StatusCode::FORBIDDEN,
+        Kind::RateLimited | Kind::OverBudget => StatusCode::TOO_MANY_REQUESTS,
         Kind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -14,12 +14,16 @@
 //! | `face` | fault -> status and the dialect's error body |
 //! | `admin` | health, readiness, metrics, behind a token |
 //! | `api` | explain and feedback, on the admin side |
+//! | `books` | the ledger, likewise |
+//! | `keys` | virtual keys, likewise |
 
 pub mod admin;
 pub mod api;
 mod body;
+pub mod books;
 mod face;
 mod front;
+pub mod keys;
 mod listen;
 
 pub use front::Front;

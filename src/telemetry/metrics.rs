@@ -1,5 +1,5 @@
-//! The closed list of metric names. All begin with `reprise_`; all labels are words from fixed lists,
-//! so cardinality is bounded whatever clients send.
+//! The closed list of metric names. All begin with `reprise_`; labels are words from fixed lists,
+//! and keys up to a limit, so cardinality is bounded whatever clients send.
 //!
 //! | name | labels | what |
 //! |---|---|---|
@@ -17,10 +17,15 @@
 //! | `entries`, `entry_bytes`, `entry_bytes_limit` | | L1 now |
 //! | `indexed_entries`, `partitions` | | L2 now |
 //! | `flights`, `connections` | | in progress now |
+//! | `key_requests_total` | key, verdict | requests by who asks |
+//! | `key_spent_usd_total`, `key_saved_usd_total`, `key_overhead_usd_total` | key | money, see `accounts` |
+//! | `key_unknown_cost_total` | key | requests of unknown cost or saving |
+//! | `ledger_write_failures_total`, `ledger_rows_lost_total`, `ledger_rows_waiting` | | the ledger's disk |
 //! | `embeddings_total`, `embeddings_shed_total`, `embedding_seconds_total`, `embedding_queue` | | the embedder |
 //!
 //! Recording one request costs two hash look-ups and no allocation.
 
+use super::accounts::AccountMetrics;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -110,6 +115,8 @@ pub struct Metrics {
     feedback: Family<ByWord, Counter>,
     audits: Family<Audited, Counter>,
     audit_tokens: Family<ByKind, Counter>,
+    /// The books, by key.
+    pub accounts: AccountMetrics,
     gauges: [Gauge; 8],
     embeddings: Counter,
     embeddings_shed: Counter,
@@ -154,6 +161,7 @@ impl Metrics {
             feedback: Family::default(),
             audits: Family::default(),
             audit_tokens: Family::default(),
+            accounts: AccountMetrics::default(),
             gauges,
             embeddings: Counter::default(),
             embeddings_shed: Counter::default(),
@@ -191,6 +199,7 @@ impl Metrics {
             metrics.embeddings_shed.clone(),
         );
         registry.register("embedding_seconds", "Time spent embedding", metrics.embedding_time.clone());
+        metrics.accounts.register(&mut registry);
         Metrics { registry, ..metrics }
     }
 

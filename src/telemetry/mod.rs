@@ -3,6 +3,7 @@
 //! Logs go to standard error, one line an event, at the level of `log.filter`; a prompt, an answer or
 //! a credential is never in them. Numbers are in `metrics`, the closed list of their names.
 
+pub mod accounts;
 pub mod metrics;
 
 use crate::config::Log;

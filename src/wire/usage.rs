@@ -4,13 +4,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Tokens as the upstream reported them. `prompt` includes `cached`; `completion` includes `reasoning`.
+/// Tokens as the upstream reported them. `prompt` includes `cached` and `cache_write`; `completion`
+/// includes `reasoning`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub prompt: u64,
     pub completion: u64,
     pub cached: u64,
     pub reasoning: u64,
+    /// Of the prompt, what the provider put into its own cache; some charge more for it.
+    pub cache_write: u64,
 }
 
 impl Usage {
@@ -23,6 +26,10 @@ impl Usage {
             completion: number("/completion_tokens").unwrap_or(0),
             cached: number("/prompt_tokens_details/cached_tokens").unwrap_or(0),
             reasoning: number("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
+            // As OpenRouter says it, and as LiteLLM does.
+            cache_write: number("/prompt_tokens_details/cache_write_tokens")
+                .or_else(|| number("/cache_creation_input_tokens"))
+                .unwrap_or(0),
         })
     }
 
@@ -42,6 +49,7 @@ impl Usage {
             completion: self.completion.saturating_add(other.completion),
             cached: self.cached.saturating_add(other.cached),
             reasoning: self.reasoning.saturating_add(other.reasoning),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
         }
     }
 }

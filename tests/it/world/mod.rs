@@ -108,6 +108,8 @@ impl World {
         };
         let source = Source::new(None, [], flags);
         let mut config = Config::read(&source).expect("a config");
+        // Scenes run beside each other: one that wants a ledger says where.
+        config.accounts.ledger.path = None;
         change(&mut config);
         // Somebody else's scene may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
