@@ -9,6 +9,7 @@
 //!
 //! | file | has |
 //! |---|---|
+//! | `kind` | the API that a deployment speaks, and the word for it |
 //! | `policy` | what may differ by route: cache mode, scope, ttl, semantic settings |
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
@@ -21,6 +22,7 @@
 //! | `watch` | a new checked config after SIGHUP or a change of the file |
 
 mod change;
+mod kind;
 mod policies;
 pub mod policy;
 pub mod problem;
@@ -32,6 +34,7 @@ mod upstreams;
 mod values;
 pub mod watch;
 
+pub use kind::Kind;
 pub use policy::{CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness};
 pub use problem::{Problem, Problems};
 pub use source::{Flags, Source};

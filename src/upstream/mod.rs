@@ -6,11 +6,13 @@
 //! | `connect` | the client of one deployment: connections, TLS, the limit on connecting |
 //! | `deployment` | one endpoint: its address, prefix and credential |
 //! | `headers` | which headers end at each hop |
+//! | `kind` | what each provider's API asks for, and its answers in the client's dialect |
 
 pub mod client;
 mod connect;
 mod deployment;
 pub mod headers;
+pub mod kind;
 
 pub use client::{Unusable, Upstream};
 
