@@ -105,13 +105,22 @@ impl Adapter {
     }
 }
 
-pub(super) fn path(target: String) -> Result<PathAndQuery, Fault> {
+/// The path of a model's method. `models/` goes before a name without a collection of its own, such as
+/// `tunedModels/`.
+pub(super) fn gemini(model: &str, stream: bool) -> Result<PathAndQuery, Fault> {
+    let segments: Vec<String> = model.split('/').map(escaped).collect();
+    let collection = if segments.len() == 1 { "models/" } else { "" };
+    let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    path(format!("/v1beta/{collection}{}:{method}", segments.join("/")))
+}
+
+fn path(target: String) -> Result<PathAndQuery, Fault> {
     PathAndQuery::from_maybe_shared(Bytes::from(target))
         .map_err(|error| invalid(format!("`model` makes no path ({error}); shorten it")))
 }
 
 /// A path segment or query value (RFC 3986 §2.3): everything but unreserved characters is escaped.
-pub(super) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

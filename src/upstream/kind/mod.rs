@@ -14,16 +14,35 @@
 //! |---|---|
 //! | `address` | the path of each API, and its credential's header |
 //! | `rename` | another `model` in a JSON body whose other bytes stay |
+//! | `fields` | a request's members, taken one by one, so that none is dropped unseen |
+//! | `chat`, `turns` | the client's chat request, taken apart once for all providers |
+//! | `anthropic`, `gemini` | a provider's request, answer and stream |
+//! | `completion` | answers written in OpenAI's dialect |
+//! | `failure` | a provider's error in OpenAI's form |
+//! | `translate` | an answer on its way: head, whole body, events |
 
 mod address;
+mod anthropic;
+mod chat;
+mod completion;
+mod failure;
+mod fields;
+mod gemini;
 mod rename;
+mod translate;
+mod turns;
 
 pub use crate::config::Kind;
+pub use translate::{BodyForm, Broken, Events, Foreign};
 
 use super::headers::Credential;
 use super::{Incoming, Outgoing, OutgoingBody};
 use crate::base::fault::{self, Fault};
 use crate::wire::Dialect;
+use crate::wire::request::Form;
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// Sent to Anthropic, whose API asks for a limit, where the client set none. Every model of theirs
@@ -57,6 +76,16 @@ pub struct Asked<'a> {
 pub enum Reading {
     /// Byte for byte.
     AsIs,
+    /// From the provider's dialect.
+    Translated(Foreign),
+}
+
+/// A request in another dialect.
+struct Translated {
+    body: Bytes,
+    form: Form,
+    /// Where it stands in the path.
+    model: Option<String>,
 }
 
 impl Adapter {
@@ -77,7 +106,9 @@ impl Adapter {
             return Ok((outgoing, Reading::AsIs));
         };
         match (self.kind, dialect) {
-            (Kind::OpenAi, _) | (Kind::Anthropic, Dialect::Messages) => {
+            (Kind::OpenAi, _) => rename::model(body, asked.model)?,
+            (Kind::Anthropic, Dialect::Messages) => {
+                translate::anthropic_version(&mut outgoing.headers);
                 rename::model(body, asked.model)?;
             }
             (Kind::AzureOpenAi, dialect) => {
@@ -85,9 +116,27 @@ impl Adapter {
                 outgoing.target = target;
                 rename::model(body, model)?;
             }
+            (Kind::Anthropic | Kind::Gemini, Dialect::ChatCompletions) => {
+                let (written, form, target) = self.translated(body, asked.model)?;
+                *body = written;
+                outgoing.target = target;
+                let foreign = Foreign { kind: self.kind, form };
+                foreign.clean(&mut outgoing.headers);
+                return Ok((outgoing, Reading::Translated(foreign)));
+            }
             (Kind::Anthropic | Kind::Gemini, _) => return Err(no_counterpart(self.kind, dialect)),
         }
         Ok((outgoing, Reading::AsIs))
+    }
+
+    /// A chat request in the provider's dialect, and where it goes.
+    fn translated(&self, body: &[u8], model: Option<&str>) -> Result<(Bytes, Form, PathAndQuery), Fault> {
+        if self.kind == Kind::Anthropic {
+            let Translated { body, form, model: _ } = anthropic::request(body, model, self.max_tokens)?;
+            return Ok((body, form, PathAndQuery::from_static("/v1/messages")));
+        }
+        let Translated { body, form, model } = gemini::request(body, model)?;
+        Ok((body, form, address::gemini(&model.unwrap_or_default(), form.stream)?))
     }
 }
 
@@ -100,6 +149,7 @@ impl Reading {
     pub async fn receive(self, incoming: Incoming) -> Result<Incoming, Fault> {
         match self {
             Reading::AsIs => Ok(incoming),
+            Reading::Translated(foreign) => foreign.receive(incoming).await,
         }
     }
 }
@@ -111,4 +161,12 @@ fn no_counterpart(kind: Kind, dialect: Dialect) -> Fault {
 
 fn invalid(message: String) -> Fault {
     Fault::new(fault::Kind::InvalidRequest, message)
+}
+
+fn unwritable(error: serde_json::Error) -> Fault {
+    Fault::new(fault::Kind::Internal, "the request could not be written for its provider").caused_by(error)
+}
+
+fn is_zero(raw: &RawValue) -> bool {
+    serde_json::from_str::<f64>(raw.get()).is_ok_and(|number| number == 0.0)
 }
