@@ -1,4 +1,7 @@
-//! The API that a deployment speaks, and the word for it.
+//! The API that a deployment speaks, and the words for it.
+
+use super::reader::{Report, Section};
+use super::values;
 
 /// What a deployment speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -59,6 +62,40 @@ impl Kind {
             Kind::Anthropic => Some("https://api.anthropic.com"),
             Kind::Gemini => Some("https://generativelanguage.googleapis.com"),
         }
+    }
+}
+
+/// The limit that is sent to Anthropic, whose API asks for one, where the client set none. Every model
+/// of theirs takes it.
+pub const MAX_TOKENS: u64 = 4_096;
+
+/// `[[upstream]]`, the part that says what it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    pub kind: Kind,
+    /// Azure's `api-version`, such as `2024-10-21`. Without one its paths are those of its v1 API.
+    pub api_version: Option<String>,
+    /// The limit for Anthropic where the client set none.
+    pub max_tokens: u64,
+}
+
+/// Reads `kind` and what belongs to it.
+pub(super) fn read(report: &Report<'_>, section: &mut Section<'_>) -> Api {
+    let kind = section.get("kind", |given| Kind::of_word(&values::text(given)?)).unwrap_or_default();
+    let api_version = section.get("api_version", values::header_value);
+    let max_tokens = section.get("max_tokens", |given| values::count(given, 1..=1_000_000_000));
+    for (key, of) in [("api_version", Kind::AzureOpenAi), ("max_tokens", Kind::Anthropic)] {
+        if section.has(key) && kind != of {
+            let message = format!("is for kind = \"{}\" alone; remove it", of.word());
+            report.problem(&section.at(key), message);
+        }
+    }
+    Api { kind, api_version, max_tokens: max_tokens.map_or(MAX_TOKENS, |tokens| tokens as u64) }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Api { kind: Kind::default(), api_version: None, max_tokens: MAX_TOKENS }
     }
 }
 

@@ -34,7 +34,7 @@ mod upstreams;
 mod values;
 pub mod watch;
 
-pub use kind::Kind;
+pub use kind::{Api, Kind};
 pub use policy::{CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness};
 pub use problem::{Problem, Problems};
 pub use source::{Flags, Source};
@@ -132,6 +132,7 @@ pub struct Upstream {
     pub name: String,
     /// Scheme, host, port and, if any, a path prefix without a trailing slash.
     pub url: String,
+    pub api: Api,
     /// Sent in place of the client's credential. Absent: the client's own passes on.
     pub key: Option<Secret>,
     /// Default 5 s.
@@ -293,6 +294,7 @@ impl Upstream {
         Upstream {
             name,
             url,
+            api: Api::default(),
             key: None,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),

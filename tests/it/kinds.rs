@@ -4,13 +4,16 @@
 mod answers;
 #[path = "kinds/requests.rs"]
 mod requests;
+#[path = "kinds/scenes.rs"]
+mod scenes;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderMap, Method, StatusCode};
 use reprise::base::fault::{Fault, Kind as Wrong};
+use reprise::config::Api;
 use reprise::upstream::headers::Credential;
-use reprise::upstream::kind::{Adapter, Asked, Kind, Reading};
+use reprise::upstream::kind::{Adapter, Kind, Reading};
 use reprise::upstream::{Incoming, Outgoing, OutgoingBody};
 use reprise::wire::Dialect;
 use serde_json::Value;
@@ -33,18 +36,23 @@ fn sent(outgoing: &Outgoing) -> &[u8] {
     }
 }
 
-/// A chat request as a deployment of this kind gets it; its model there is `model`.
-fn prepare(kind: Kind, model: &str, body: &str) -> Result<(Outgoing, Reading), Fault> {
+/// A chat request as a deployment of this kind gets it.
+fn prepare(kind: Kind, body: &str) -> Result<(Outgoing, Reading), Fault> {
     let outgoing = outgoing(CHAT, &[("authorization", "Bearer sk-client")], body.as_bytes());
-    let asked = Asked { dialect: Some(Dialect::ChatCompletions), model: Some(model), credential: None };
-    Adapter::new(kind).prepare(asked, outgoing)
+    Adapter::new(kind).prepare(outgoing, None)
+}
+
+/// What goes out of a request that can be translated.
+fn translated(kind: Kind, request: &Value) -> Value {
+    let (outgoing, _) = prepare(kind, &request.to_string()).unwrap();
+    tree(std::str::from_utf8(sent(&outgoing)).unwrap())
 }
 
 /// The answer to a plain or streamed question.
 fn reading(kind: Kind, stream: bool) -> Reading {
     let options = if stream { r#","stream":true,"stream_options":{"include_usage":true}"# } else { "" };
     let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{options}}}"#);
-    prepare(kind, "m", &body).unwrap().1
+    prepare(kind, &body).unwrap().1
 }
 
 fn incoming(status: u16, content_type: &str, chunks: Vec<Bytes>) -> Incoming {

@@ -1,6 +1,6 @@
 //! The path of each API, and its credential's header.
 
-use super::{Adapter, Kind, invalid, no_counterpart, rename};
+use super::{Kind, invalid, no_counterpart};
 use crate::base::fault::Fault;
 use crate::upstream::headers::Credential;
 use crate::wire::Dialect;
@@ -68,41 +68,36 @@ fn is_token(kind: Kind, text: &[u8]) -> bool {
     }
 }
 
-impl Adapter {
-    /// Azure's path for a dialect, and the model that its body must name, if the body decides.
-    pub(super) fn azure<'a>(
-        &self,
-        dialect: Dialect,
-        model: Option<&'a str>,
-        body: &Bytes,
-    ) -> Result<(PathAndQuery, Option<&'a str>), Fault> {
-        let operation = match dialect {
-            Dialect::ChatCompletions => "chat/completions",
-            Dialect::Completions => "completions",
-            Dialect::Embeddings => "embeddings",
-            Dialect::Responses => "responses",
-            Dialect::Messages => return Err(no_counterpart(self.kind, dialect)),
-        };
-        let Some(version) = &self.api_version else {
-            return Ok((path(format!("/openai/v1/{operation}"))?, model));
-        };
-        if dialect == Dialect::Responses {
-            // The one operation whose deployment is named in the body.
-            let target = format!("/openai/responses?api-version={}", escaped(version));
-            return Ok((path(target)?, model));
-        }
-        let own;
-        let deployment = match model {
-            Some(model) => model,
-            None => {
-                own = rename::model_of(body)?;
-                &own
-            }
-        };
-        let (deployment, version) = (escaped(deployment), escaped(version));
-        let target = format!("/openai/deployments/{deployment}/{operation}?api-version={version}");
-        Ok((path(target)?, None))
+/// Azure's path for a dialect. The model of the body names the deployment.
+pub(super) fn azure(dialect: Dialect, version: Option<&str>, body: &[u8]) -> Result<PathAndQuery, Fault> {
+    let operation = match dialect {
+        Dialect::ChatCompletions => "chat/completions",
+        Dialect::Completions => "completions",
+        Dialect::Embeddings => "embeddings",
+        Dialect::Responses => "responses",
+        Dialect::Messages => return Err(no_counterpart(Kind::AzureOpenAi, dialect)),
+    };
+    let Some(version) = version.map(escaped) else {
+        return path(format!("/openai/v1/{operation}"));
+    };
+    if dialect == Dialect::Responses {
+        // The one operation whose deployment Azure reads in the body.
+        return path(format!("/openai/responses?api-version={version}"));
     }
+    let deployment = escaped(&model(body)?);
+    path(format!("/openai/deployments/{deployment}/{operation}?api-version={version}"))
+}
+
+/// The body's model, which the path is to name.
+fn model(body: &[u8]) -> Result<String, Fault> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        model: String,
+    }
+    let named = serde_json::from_slice::<Named>(body);
+    named
+        .map(|named| named.model)
+        .map_err(|_| invalid("`model`: expected a JSON body with one, the name of a deployment".to_owned()))
 }
 
 /// The path of a model's method. `models/` goes before a name without a collection of its own, such as

@@ -6,14 +6,13 @@
 //!                        └ Fault: a field that has no counterpart there        └ as is, whole, or event by event
 //! ```
 //!
-//! Where client and provider speak one dialect, body and answer pass byte for byte; only a `model`
-//! that goes by another name upstream is exchanged in place. What a provider has no counterpart for is
-//! refused with the field's name, or is in `docs/ROUTING.md` among those that mean nothing there.
+//! Where client and provider speak one dialect, body and answer pass byte for byte. What a provider has
+//! no counterpart for is refused with the field's name, or is in `docs/ROUTING.md` among those that mean
+//! nothing there.
 //!
 //! | file | has |
 //! |---|---|
 //! | `address` | the path of each API, and its credential's header |
-//! | `rename` | another `model` in a JSON body whose other bytes stay |
 //! | `fields` | a request's members, taken one by one, so that none is dropped unseen |
 //! | `chat`, `turns` | the client's chat request, taken apart once for all providers |
 //! | `anthropic`, `gemini` | a provider's request, answer and stream |
@@ -28,11 +27,10 @@ mod completion;
 mod failure;
 mod fields;
 mod gemini;
-mod rename;
 mod translate;
 mod turns;
 
-pub use crate::config::Kind;
+pub use crate::config::{Api, Kind};
 pub use translate::{BodyForm, Broken, Events, Foreign};
 
 use super::headers::Credential;
@@ -41,34 +39,15 @@ use crate::base::fault::{self, Fault};
 use crate::wire::Dialect;
 use crate::wire::request::Form;
 use bytes::Bytes;
+use http::Method;
 use http::uri::PathAndQuery;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// Sent to Anthropic, whose API asks for a limit, where the client set none. Every model of theirs
-/// takes it.
-pub const MAX_TOKENS: u64 = 4_096;
-
-/// How one deployment is spoken to. Cheap to clone.
+/// How one deployment is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapter {
-    pub kind: Kind,
-    /// Azure's `api-version`, such as `2024-10-21`. Without one its paths are those of its v1 API.
-    pub api_version: Option<Arc<str>>,
-    /// The limit for Anthropic where the client set none.
-    pub max_tokens: u64,
-}
-
-/// What is known of a request besides its bytes.
-#[derive(Clone, Copy)]
-pub struct Asked<'a> {
-    /// `None` for a path that no dialect is known for: it passes as it is, for every kind.
-    pub dialect: Option<Dialect>,
-    /// The model's name upstream; `None` to keep the client's.
-    pub model: Option<&'a str>,
-    /// What is sent in place of the client's credential. `None`: the client's own goes on, in the
-    /// header that the provider reads.
-    pub credential: Option<&'a Credential>,
+    api: Api,
 }
 
 /// How the answer to a prepared request is read.
@@ -84,72 +63,81 @@ pub enum Reading {
 struct Translated {
     body: Bytes,
     form: Form,
-    /// Where it stands in the path.
-    model: Option<String>,
 }
 
 impl Adapter {
-    pub fn new(kind: Kind) -> Adapter {
-        Adapter { kind, api_version: None, max_tokens: MAX_TOKENS }
+    pub fn of(api: Api) -> Adapter {
+        Adapter { api }
     }
 
-    /// The request as this deployment is to get it, credential included, and how to read its answer.
-    /// Costs nothing for an OpenAI-compatible deployment without a `model` or key of its own, one scan
-    /// of the body with a `model`, and a parse and a write where dialects differ.
+    /// With that kind's defaults.
+    pub fn new(kind: Kind) -> Adapter {
+        Adapter::of(Api { kind, ..Api::default() })
+    }
+
+    /// The request as this deployment is to get it, with `own` in place of the client's credential or the
+    /// client's own in the header that the provider reads, and how to read its answer. A path that no
+    /// dialect is known for passes as it is, for every kind. Costs a look at the path where client and
+    /// provider speak one dialect, and a parse and a write where not.
     ///
     /// # Errors
     /// `InvalidRequest` where the provider has no counterpart for something asked: another deployment
     /// may well take it.
-    pub fn prepare(&self, asked: Asked<'_>, mut outgoing: Outgoing) -> Result<(Outgoing, Reading), Fault> {
-        address::credential(self.kind, asked.credential, &mut outgoing.headers);
-        let (Some(dialect), OutgoingBody::Whole(body)) = (asked.dialect, &mut outgoing.body) else {
+    pub fn prepare(
+        &self,
+        mut outgoing: Outgoing,
+        own: Option<&Credential>,
+    ) -> Result<(Outgoing, Reading), Fault> {
+        let Api { kind, api_version, max_tokens } = &self.api;
+        let kind = *kind;
+        address::credential(kind, own, &mut outgoing.headers);
+        if kind == Kind::OpenAi || outgoing.method != Method::POST {
+            return Ok((outgoing, Reading::AsIs));
+        }
+        let dialect = Dialect::of_path(outgoing.target.path());
+        let (Some(dialect), OutgoingBody::Whole(body)) = (dialect, &mut outgoing.body) else {
             return Ok((outgoing, Reading::AsIs));
         };
-        match (self.kind, dialect) {
-            (Kind::OpenAi, _) => rename::model(body, asked.model)?,
+        let form = match (kind, dialect) {
+            (Kind::OpenAi, _) => return Ok((outgoing, Reading::AsIs)),
             (Kind::Anthropic, Dialect::Messages) => {
                 translate::anthropic_version(&mut outgoing.headers);
-                rename::model(body, asked.model)?;
+                return Ok((outgoing, Reading::AsIs));
             }
             (Kind::AzureOpenAi, dialect) => {
-                let (target, model) = self.azure(dialect, asked.model, body)?;
-                outgoing.target = target;
-                rename::model(body, model)?;
+                outgoing.target = address::azure(dialect, api_version.as_deref(), body)?;
+                return Ok((outgoing, Reading::AsIs));
             }
-            (Kind::Anthropic | Kind::Gemini, Dialect::ChatCompletions) => {
-                let (written, form, target) = self.translated(body, asked.model)?;
-                *body = written;
-                outgoing.target = target;
-                let foreign = Foreign { kind: self.kind, form };
-                foreign.clean(&mut outgoing.headers);
-                return Ok((outgoing, Reading::Translated(foreign)));
+            (Kind::Anthropic, Dialect::ChatCompletions) => {
+                let written = anthropic::request(body, *max_tokens)?;
+                outgoing.target = PathAndQuery::from_static("/v1/messages");
+                *body = written.body;
+                written.form
             }
-            (Kind::Anthropic | Kind::Gemini, _) => return Err(no_counterpart(self.kind, dialect)),
-        }
-        Ok((outgoing, Reading::AsIs))
-    }
-
-    /// A chat request in the provider's dialect, and where it goes.
-    fn translated(&self, body: &[u8], model: Option<&str>) -> Result<(Bytes, Form, PathAndQuery), Fault> {
-        if self.kind == Kind::Anthropic {
-            let Translated { body, form, model: _ } = anthropic::request(body, model, self.max_tokens)?;
-            return Ok((body, form, PathAndQuery::from_static("/v1/messages")));
-        }
-        let Translated { body, form, model } = gemini::request(body, model)?;
-        Ok((body, form, address::gemini(&model.unwrap_or_default(), form.stream)?))
+            (Kind::Gemini, Dialect::ChatCompletions) => {
+                let (model, written) = gemini::request(body)?;
+                outgoing.target = address::gemini(&model, written.form.stream)?;
+                *body = written.body;
+                written.form
+            }
+            (Kind::Anthropic | Kind::Gemini, _) => return Err(no_counterpart(kind, dialect)),
+        };
+        let foreign = Foreign { kind, form };
+        foreign.clean(&mut outgoing.headers);
+        Ok((outgoing, Reading::Translated(foreign)))
     }
 }
 
 impl Reading {
-    /// The answer in the client's dialect. Returns once its head can be told: at once for a stream
-    /// and for what passes as it is, at the end of a whole body.
+    /// The answer of the deployment `name` in the client's dialect. Returns once its head can be told: at
+    /// once for a stream and for what passes as it is, at the end of a whole body.
     ///
     /// # Errors
     /// `UpstreamBroke` for a body that is no answer of its API, or the fault that it broke off with.
-    pub async fn receive(self, incoming: Incoming) -> Result<Incoming, Fault> {
+    pub async fn receive(self, name: &Arc<str>, incoming: Incoming) -> Result<Incoming, Fault> {
         match self {
             Reading::AsIs => Ok(incoming),
-            Reading::Translated(foreign) => foreign.receive(incoming).await,
+            Reading::Translated(foreign) => foreign.receive(name, incoming).await,
         }
     }
 }

@@ -117,29 +117,27 @@ impl Foreign {
     }
 
     /// Translates an answer whose head is in.
-    pub(super) async fn receive(self, incoming: Incoming) -> Result<Incoming, Fault> {
-        let Incoming { mut status, mut headers, deployment, body } = incoming;
-        let broken = |broken: Broken| broke(&deployment, broken);
+    pub(super) async fn receive(self, name: &Arc<str>, mut incoming: Incoming) -> Result<Incoming, Fault> {
+        let broken = |broken: Broken| broke(name, broken);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let form = self.head(status, &mut headers).map_err(broken)?;
-        let body: Chunks = match form {
-            BodyForm::Events => {
-                let (events, deployment) = (self.events(now), deployment.clone());
-                Box::pin(Translated { inner: body, events, deployment, ended: false })
-            }
-            BodyForm::Whole => {
-                let whole = collect(body).await?.ok_or_else(|| broken(Broken::TooBig))?;
-                once(self.whole(&whole, now).map_err(broken)?, &mut headers)
-            }
-            BodyForm::Error => {
-                let whole = collect(body).await?.ok_or_else(|| broken(Broken::TooBig))?;
-                let said = failure::read(self.kind, status, &whole);
-                status = said.status;
-                said.retry_after(&mut headers);
-                once(said.body(), &mut headers)
-            }
+        let form = self.head(incoming.status, &mut incoming.headers).map_err(broken)?;
+        if form == BodyForm::Events {
+            let (inner, events, name) = (incoming.body, self.events(now), name.clone());
+            incoming.body = Box::pin(Translated { inner, events, name, ended: false });
+            return Ok(incoming);
+        }
+        let whole = collect(incoming.body).await?.ok_or_else(|| broken(Broken::TooBig))?;
+        let body = if form == BodyForm::Whole {
+            self.whole(&whole, now).map_err(broken)?
+        } else {
+            let failure = failure::read(self.kind, incoming.status, &whole);
+            incoming.status = failure.status;
+            failure.retry_after(&mut incoming.headers);
+            failure.body()
         };
-        Ok(Incoming { status, headers, deployment, body })
+        incoming.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        incoming.body = Box::pin(futures_util::stream::iter([Ok(body)]));
+        Ok(incoming)
     }
 }
 
@@ -149,14 +147,9 @@ pub(super) fn anthropic_version(headers: &mut HeaderMap) {
     headers.entry(VERSION.clone()).or_insert(HeaderValue::from_static("2023-06-01"));
 }
 
-fn broke(deployment: &str, broken: Broken) -> Fault {
-    let message = format!("the answer of upstream {deployment} cannot be passed on: {broken}");
+fn broke(name: &str, broken: Broken) -> Fault {
+    let message = format!("the answer of upstream {name} cannot be passed on: {broken}");
     Fault::new(fault::Kind::UpstreamBroke, message).caused_by(broken)
-}
-
-fn once(body: Bytes, headers: &mut HeaderMap) -> Chunks {
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    Box::pin(futures_util::stream::iter([Ok(body)]))
 }
 
 /// All of it; `None` where it is too much.
@@ -217,7 +210,7 @@ impl Events {
 struct Translated {
     inner: Chunks,
     events: Events,
-    deployment: Arc<str>,
+    name: Arc<str>,
     ended: bool,
 }
 
@@ -241,7 +234,7 @@ impl Stream for Translated {
             };
             if let Err(broken) = read {
                 this.ended = true;
-                return Poll::Ready(Some(Err(broke(&this.deployment, broken))));
+                return Poll::Ready(Some(Err(broke(&this.name, broken))));
             }
             if !out.is_empty() {
                 return Poll::Ready(Some(Ok(out.freeze())));

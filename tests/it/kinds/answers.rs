@@ -115,7 +115,7 @@ fn each_answer_becomes_a_chat_completion_in_both_forms() {
 fn without_include_usage_a_stream_has_none() {
     for (name, kind, _, stream) in ANSWERS {
         let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}"#;
-        let Ok((_, Reading::Translated(foreign))) = super::prepare(kind, "m", body) else { panic!("{name}") };
+        let Ok((_, Reading::Translated(foreign))) = super::prepare(kind, body) else { panic!("{name}") };
         let mut out = BytesMut::new();
         let mut events = foreign.events(CREATED);
         events.feed(Bytes::from_static(stream.as_bytes()), &mut out).unwrap();
@@ -188,7 +188,10 @@ async fn a_stream_that_is_cut_ends_in_a_fault_wherever_it_is_cut() {
         for at in 0..stream.len() {
             // Gemini's last event may lack its last line break and still be unfinished.
             let pieces = vec![Bytes::copy_from_slice(&stream.as_bytes()[..at])];
-            let cut = reading(kind, true).receive(incoming(200, "text/event-stream", pieces)).await.unwrap();
+            let cut = reading(kind, true)
+                .receive(&"one".into(), incoming(200, "text/event-stream", pieces))
+                .await
+                .unwrap();
             let (text, fault) = read(cut).await;
             let whole = text.ends_with("[DONE]\n\n");
             assert_eq!(whole, fault.is_none(), "{name} at {at}");
@@ -202,7 +205,7 @@ async fn a_stream_that_is_cut_ends_in_a_fault_wherever_it_is_cut() {
 async fn the_head_tells_the_body_that_the_client_gets() {
     let (_, kind, whole, stream) = ANSWERS[0];
     let plain = incoming(200, "application/json", vec![Bytes::from_static(whole.as_bytes())]);
-    let plain = reading(kind, false).receive(plain).await.unwrap();
+    let plain = reading(kind, false).receive(&"one".into(), plain).await.unwrap();
     assert_eq!(plain.headers["content-type"], "application/json");
     let length = plain.headers["content-length"].to_str().unwrap().parse::<usize>().unwrap();
     let (body, _) = read(plain).await;
@@ -211,7 +214,7 @@ async fn the_head_tells_the_body_that_the_client_gets() {
     assert!(tree(&body)["created"].as_u64().unwrap().abs_diff(now) < 600);
 
     let flow = incoming(200, "text/event-stream; charset=utf-8", vec![Bytes::from_static(stream.as_bytes())]);
-    let flow = reading(kind, true).receive(flow).await.unwrap();
+    let flow = reading(kind, true).receive(&"one".into(), flow).await.unwrap();
     assert_eq!(flow.headers.get("content-length"), None);
     assert_eq!(flow.headers["content-type"], "text/event-stream; charset=utf-8");
 }
@@ -224,12 +227,14 @@ async fn what_is_no_answer_of_its_api_is_a_fault_before_the_client_sees_a_head()
             [(false, "text/html"), (true, "application/json"), (false, "text/event-stream")]
         {
             let answer = incoming(200, content_type, vec![page.clone()]);
-            let Err(fault) = reading(kind, stream).receive(answer).await else { panic!("passed on") };
+            let Err(fault) = reading(kind, stream).receive(&"one".into(), answer).await else {
+                panic!("passed on")
+            };
             assert_eq!(fault.kind, Wrong::UpstreamBroke);
         }
         let mut coded = incoming(200, "application/json", vec![page.clone()]);
         coded.headers.insert("content-encoding", "gzip".parse().unwrap());
-        assert!(reading(kind, false).receive(coded).await.is_err());
+        assert!(reading(kind, false).receive(&"one".into(), coded).await.is_err());
     }
 }
 
@@ -316,7 +321,7 @@ async fn errors_keep_their_meaning() {
     ] {
         for stream in [false, true] {
             let answer = incoming(status, "application/json", vec![Bytes::from(body.to_string())]);
-            let answer = reading(kind, stream).receive(answer).await.unwrap();
+            let answer = reading(kind, stream).receive(&"one".into(), answer).await.unwrap();
             assert_eq!(answer.status.as_u16(), becomes, "{body}");
             let said = tree(&read(answer).await.0);
             assert_eq!(
@@ -333,13 +338,13 @@ async fn limits_and_waits_are_told_in_openais_names() {
     let quota = json!({"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED",
         "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38.2s"}]}});
     let answer = incoming(429, "application/json", vec![Bytes::from(quota.to_string())]);
-    let answer = reading(Kind::Gemini, false).receive(answer).await.unwrap();
+    let answer = reading(Kind::Gemini, false).receive(&"one".into(), answer).await.unwrap();
     assert_eq!(answer.headers["retry-after"], "39");
 
     let (_, _, whole, _) = ANSWERS[0];
     let mut answer = incoming(200, "application/json", vec![Bytes::from_static(whole.as_bytes())]);
     answer.headers.insert("anthropic-ratelimit-tokens-remaining", "5000".parse().unwrap());
-    let answer = reading(Kind::Anthropic, false).receive(answer).await.unwrap();
+    let answer = reading(Kind::Anthropic, false).receive(&"one".into(), answer).await.unwrap();
     assert_eq!(answer.headers["x-ratelimit-remaining-tokens"], "5000");
 }
 
@@ -408,6 +413,7 @@ fn a_head_is_judged_without_a_body() {
 fn a_client_that_went_away_costs_no_panic() {
     let (_, kind, _, stream) = ANSWERS[0];
     let pieces = vec![Bytes::from_static(&stream.as_bytes()[..500])];
-    let answer = reading(kind, true).receive(incoming(200, "text/event-stream", pieces)).now_or_never();
+    let answer =
+        reading(kind, true).receive(&"one".into(), incoming(200, "text/event-stream", pieces)).now_or_never();
     drop(answer.unwrap().unwrap());
 }

@@ -1,8 +1,8 @@
 //! Requests on their way out.
 
 use super::{
-    Adapter, Asked, CHAT, Credential, Dialect, Kind, Reading, Wrong, golden, laid_out, outgoing, prepare,
-    sent, tree,
+    Adapter, Api, CHAT, Credential, Dialect, Kind, Reading, Wrong, golden, laid_out, outgoing, prepare, sent,
+    translated, tree,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -23,7 +23,8 @@ fn each_provider_is_asked_in_its_own_dialect() {
             (Kind::Gemini, "gemini-2.5-test"),
             (Kind::AzureOpenAi, "my gpt"),
         ] {
-            let (outgoing, _) = prepare(kind, model, request).unwrap();
+            let request = request.replace("\"fast\"", &format!("\"{model}\""));
+            let (outgoing, _) = prepare(kind, &request).unwrap();
             let body = laid_out(std::str::from_utf8(sent(&outgoing)).unwrap());
             let text = format!("POST {}\n{body}", outgoing.target);
             insta::assert_snapshot!(format!("{name}.{}", kind.word()), text);
@@ -35,7 +36,7 @@ fn each_provider_is_asked_in_its_own_dialect() {
 fn a_schema_keeps_the_order_of_its_properties() {
     let (_, request) = REQUESTS[3];
     for kind in [Kind::Anthropic, Kind::Gemini] {
-        let (outgoing, _) = prepare(kind, "m", request).unwrap();
+        let (outgoing, _) = prepare(kind, request).unwrap();
         let text = std::str::from_utf8(sent(&outgoing)).unwrap();
         let (name, age) = (text.find("\"name\": {").unwrap(), text.find("\"age\": {").unwrap());
         assert!(name < age, "{text}");
@@ -54,9 +55,8 @@ fn headers_are_those_of_the_provider() {
     ];
     let ours = Credential::of("sk-ours").unwrap();
     for (kind, name) in [(Kind::Anthropic, "x-api-key"), (Kind::Gemini, "x-goog-api-key")] {
-        let asked = Asked { dialect: Some(Dialect::ChatCompletions), model: None, credential: Some(&ours) };
         let (outgoing, _) =
-            Adapter::new(kind).prepare(asked, outgoing(CHAT, &sent, request.as_bytes())).unwrap();
+            Adapter::new(kind).prepare(outgoing(CHAT, &sent, request.as_bytes()), Some(&ours)).unwrap();
         let header = |name: &str| outgoing.headers.get(name).map(|value| value.to_str().unwrap());
         assert_eq!(header(name), Some("sk-ours"));
         assert_eq!(header("authorization"), None);
@@ -71,55 +71,39 @@ fn headers_are_those_of_the_provider() {
 #[test]
 fn one_dialect_on_both_sides_passes_byte_for_byte() {
     let odd = b"{ \"model\" : \"m\",  \"messages\":[], \"n\": 1.0 }\n";
-    for (kind, dialect, target) in [
-        (Kind::OpenAi, Some(Dialect::ChatCompletions), CHAT),
-        (Kind::OpenAi, Some(Dialect::Messages), "/v1/messages"),
-        (Kind::Anthropic, Some(Dialect::Messages), "/v1/messages?beta=true"),
-        (Kind::Anthropic, None, "/v1/messages/count_tokens"),
-        (Kind::Gemini, None, "/v1beta/models/g:generateContent"),
+    for (kind, target) in [
+        (Kind::OpenAi, CHAT),
+        (Kind::OpenAi, "/v1/messages"),
+        (Kind::Anthropic, "/v1/messages?beta=true"),
+        (Kind::Anthropic, "/v1/messages/count_tokens"),
+        (Kind::Gemini, "/v1beta/models/g:generateContent"),
     ] {
-        let asked = Asked { dialect, model: None, credential: None };
-        let (outgoing, reading) = Adapter::new(kind).prepare(asked, outgoing(target, &[], odd)).unwrap();
+        let (outgoing, reading) = Adapter::new(kind).prepare(outgoing(target, &[], odd), None).unwrap();
         assert_eq!((sent(&outgoing), outgoing.target.as_str()), (&odd[..], target));
         assert_eq!(reading, Reading::AsIs);
     }
-    let asked = Asked { dialect: Some(Dialect::ChatCompletions), model: Some("x"), credential: None };
-    let (outgoing, _) = Adapter::new(Kind::OpenAi).prepare(asked, outgoing(CHAT, &[], odd)).unwrap();
-    let renamed = std::str::from_utf8(odd).unwrap().replace("\"m\"", "\"x\"");
-    assert_eq!(sent(&outgoing), renamed.as_bytes());
 }
 
 #[test]
 fn azure_has_a_path_for_each_operation() {
-    let body = br#"{"model":"theirs","input":"x"}"#;
-    let versioned = Adapter { api_version: Some("2024-10-21".into()), ..Adapter::new(Kind::AzureOpenAi) };
-    let bare = Adapter::new(Kind::AzureOpenAi);
-    for (adapter, dialect, model, target, named) in [
-        (
-            &versioned,
-            Dialect::ChatCompletions,
-            Some("gpt 4"),
-            "/openai/deployments/gpt%204/chat/completions?api-version=2024-10-21",
-            "theirs",
-        ),
-        (
-            &versioned,
-            Dialect::Embeddings,
-            None,
-            "/openai/deployments/theirs/embeddings?api-version=2024-10-21",
-            "theirs",
-        ),
-        (&versioned, Dialect::Responses, Some("d"), "/openai/responses?api-version=2024-10-21", "d"),
-        (&bare, Dialect::ChatCompletions, Some("d"), "/openai/v1/chat/completions", "d"),
+    let body = br#"{"model": "gpt 4", "input": "x"}"#;
+    let api = Api { kind: Kind::AzureOpenAi, ..Api::default() };
+    let bare = Adapter::of(api.clone());
+    let versioned = Adapter::of(Api { api_version: Some("2024-10-21".into()), ..api });
+    for (adapter, asked, target) in [
+        (&versioned, CHAT, "/openai/deployments/gpt%204/chat/completions?api-version=2024-10-21"),
+        (&versioned, "/v1/embeddings", "/openai/deployments/gpt%204/embeddings?api-version=2024-10-21"),
+        (&versioned, "/v1/responses", "/openai/responses?api-version=2024-10-21"),
+        (&versioned, "/openai/models?x=1", "/openai/models?x=1"),
+        (&bare, CHAT, "/openai/v1/chat/completions"),
     ] {
-        let asked = Asked { dialect: Some(dialect), model, credential: None };
-        let (outgoing, reading) = adapter.prepare(asked, outgoing("/v1/x", &[], body)).unwrap();
+        let (outgoing, reading) = adapter.prepare(outgoing(asked, &[], body), None).unwrap();
         assert_eq!(outgoing.target.as_str(), target);
-        assert_eq!(tree(std::str::from_utf8(sent(&outgoing)).unwrap())["model"], named);
+        assert_eq!(sent(&outgoing), body);
         assert_eq!(reading, Reading::AsIs);
     }
-    let asked = Asked { dialect: Some(Dialect::Messages), model: None, credential: None };
-    assert!(bare.prepare(asked, outgoing("/v1/messages", &[], body)).is_err());
+    assert!(bare.prepare(outgoing("/v1/messages", &[], body), None).is_err());
+    assert!(versioned.prepare(outgoing(CHAT, &[], b"{}"), None).is_err(), "no deployment is named");
 }
 
 /// What is refused, by the field that the fault names.
@@ -191,7 +175,7 @@ fn what_has_no_counterpart_is_refused_by_name() {
             for (name, value) in more.as_object().unwrap() {
                 request[name] = value.clone();
             }
-            let Err(fault) = prepare(*kind, "m", &request.to_string()) else { panic!("{more} was taken") };
+            let Err(fault) = prepare(*kind, &request.to_string()) else { panic!("{more} was taken") };
             assert_eq!(fault.kind, Wrong::InvalidRequest);
             assert!(fault.message.contains(named), "{kind:?} {more}: {fault}");
             assert!(!fault.message.contains("secret"), "{fault}");
@@ -202,12 +186,11 @@ fn what_has_no_counterpart_is_refused_by_name() {
 #[test]
 fn a_dialect_without_counterpart_is_refused() {
     for kind in [Kind::Anthropic, Kind::Gemini] {
-        for dialect in [Dialect::Embeddings, Dialect::Completions, Dialect::Responses] {
-            let asked = Asked { dialect: Some(dialect), model: None, credential: None };
-            let Err(fault) = Adapter::new(kind).prepare(asked, outgoing("/v1/x", &[], b"{}")) else {
-                panic!("{dialect:?} was taken");
+        for path in ["/v1/embeddings", "/v1/completions", "/v1/responses"] {
+            let Err(fault) = Adapter::new(kind).prepare(outgoing(path, &[], b"{}"), None) else {
+                panic!("{path} was taken");
             };
-            assert!(fault.message.contains(dialect.word()), "{fault}");
+            assert!(fault.message.contains(Dialect::of_path(path).unwrap().word()), "{fault}");
         }
     }
 }
@@ -220,15 +203,13 @@ fn what_openai_does_not_name_goes_where_the_provider_has_a_place() {
         "messages": [{"role": "user", "content": [{"type": "text", "text": "a", "citations": {"enabled": true}}]}],
         "tools": [{"type": "function", "cache_control": {"type": "ephemeral"}, "function": {"name": "f", "x": 1}}],
     });
-    let body =
-        |kind| tree(std::str::from_utf8(sent(&prepare(kind, "m", &request.to_string()).unwrap().0)).unwrap());
-    let theirs = body(Kind::Anthropic);
+    let theirs = translated(Kind::Anthropic, &request);
     assert_eq!(theirs["top_k"], 40);
     assert_eq!(theirs["thinking"]["budget_tokens"], 1024);
     assert_eq!(theirs["messages"][0]["content"][0]["citations"]["enabled"], true);
     assert_eq!(theirs["tools"][0]["cache_control"]["type"], "ephemeral");
     assert_eq!(theirs["tools"][0]["x"], 1);
-    let theirs = body(Kind::Gemini);
+    let theirs = translated(Kind::Gemini, &request);
     assert_eq!(theirs["safetySettings"][0]["category"], "x");
     assert_eq!(theirs["generationConfig"]["topK"], 3);
     assert_eq!(theirs["tools"][0]["functionDeclarations"][0].get("cache_control"), None);
@@ -236,37 +217,34 @@ fn what_openai_does_not_name_goes_where_the_provider_has_a_place() {
 
 #[test]
 fn thinking_and_its_signatures_come_back_to_whom_they_are_from() {
-    let request = json!({"model": "m", "messages": [
-        {"role": "user", "content": "a"},
-        {"role": "assistant", "content": "b", "reasoning_content": "dropped",
-         "thinking_blocks": [{"type": "thinking", "thinking": "t", "signature": "s"}],
-         "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"},
-            "extra_content": {"google": {"thought_signature": "g"}}}]},
-        {"role": "tool", "tool_call_id": "c", "content": "d"},
-    ]})
-    .to_string();
-    let body =
-        |kind, model| tree(std::str::from_utf8(sent(&prepare(kind, model, &request).unwrap().0)).unwrap());
-    let said = &body(Kind::Anthropic, "m")["messages"][1]["content"];
+    let request = |model: &str, extra: &str| {
+        json!({"model": model, "messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": "b", "reasoning_content": "dropped",
+             "thinking_blocks": [{"type": "thinking", "thinking": "t", "signature": "s"}],
+             "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"},
+                "extra_content": {"google": {extra: "g"}}}]},
+            {"role": "tool", "tool_call_id": "c", "content": "d"},
+        ]})
+    };
+    let said =
+        translated(Kind::Anthropic, &request("m", "thought_signature"))["messages"][1]["content"].clone();
     assert_eq!(said[0], json!({"type": "thinking", "thinking": "t", "signature": "s"}));
     assert_eq!(said[1]["text"], "b");
-    let said = &body(Kind::Gemini, "gemini-3-pro")["contents"][1]["parts"];
-    assert_eq!(said[1]["thoughtSignature"], "g");
-    let foreign = request.replace("thought_signature", "other");
-    let (outgoing, _) = prepare(Kind::Gemini, "gemini-3-pro", &foreign).unwrap();
-    let text = std::str::from_utf8(sent(&outgoing)).unwrap();
-    assert!(text.contains("skip_thought_signature_validator"));
-    let (outgoing, _) = prepare(Kind::Gemini, "gemini-2.5-pro", &foreign).unwrap();
-    assert!(!std::str::from_utf8(sent(&outgoing)).unwrap().contains("skip_thought"));
+    let signature = |model: &str, extra: &str| {
+        let request = translated(Kind::Gemini, &request(model, extra));
+        request["contents"][1]["parts"][1]["thoughtSignature"].clone()
+    };
+    assert_eq!(signature("gemini-3-pro", "thought_signature"), "g");
+    assert_eq!(signature("gemini-3-pro", "none"), "skip_thought_signature_validator");
+    assert_eq!(signature("gemini-2.5-pro", "none"), Value::Null);
 }
 
 #[test]
 fn reasoning_effort_follows_the_generation_of_the_model() {
     let config = |model: &str, effort: &str| {
-        let request =
-            json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "reasoning_effort": effort});
-        let (outgoing, _) = prepare(Kind::Gemini, model, &request.to_string()).unwrap();
-        tree(std::str::from_utf8(sent(&outgoing)).unwrap())["generationConfig"]["thinkingConfig"].clone()
+        let request = json!({"model": model, "messages": [{"role": "user", "content": "a"}], "reasoning_effort": effort});
+        translated(Kind::Gemini, &request)["generationConfig"]["thinkingConfig"].clone()
     };
     assert_eq!(config("gemini-2.5-flash", "low"), json!({"thinkingBudget": 1024}));
     assert_eq!(config("gemini-2.5-flash", "high"), json!({"thinkingBudget": 24576}));
@@ -277,13 +255,12 @@ fn reasoning_effort_follows_the_generation_of_the_model() {
 
 #[test]
 fn a_limit_is_sent_to_anthropic_in_any_case() {
-    let adapter = Adapter { max_tokens: 777, ..Adapter::new(Kind::Anthropic) };
+    let adapter = Adapter::of(Api { kind: Kind::Anthropic, max_tokens: 777, ..Api::default() });
     for (given, expected) in
         [("", 777), (",\"max_tokens\":5", 5), (",\"max_tokens\":5,\"max_completion_tokens\":6", 6)]
     {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"a"}}]{given}}}"#);
-        let asked = Asked { dialect: Some(Dialect::ChatCompletions), model: None, credential: None };
-        let (outgoing, _) = adapter.prepare(asked, outgoing(CHAT, &[], body.as_bytes())).unwrap();
+        let (outgoing, _) = adapter.prepare(outgoing(CHAT, &[], body.as_bytes()), None).unwrap();
         let sent = tree(std::str::from_utf8(sent(&outgoing)).unwrap());
         assert_eq!((&sent["max_tokens"], &sent["model"]), (&json!(expected), &json!("m")));
     }
@@ -297,14 +274,13 @@ proptest! {
             {"role": "system", "content": system}, {"role": "user", "content": question},
             {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": json!({"q": question}).to_string()}}]},
             {"role": "tool", "tool_call_id": "c", "content": result},
-        ]}).to_string();
-        let body = |kind| tree(std::str::from_utf8(sent(&prepare(kind, "m", &request).unwrap().0)).unwrap());
-        let theirs = body(Kind::Anthropic);
+        ]});
+        let theirs = translated(Kind::Anthropic, &request);
         prop_assert_eq!(&theirs["system"][0]["text"], &json!(system));
         prop_assert_eq!(&theirs["messages"][0]["content"][0]["text"], &json!(question));
         prop_assert_eq!(&theirs["messages"][1]["content"][0]["input"]["q"], &json!(question));
         prop_assert_eq!(&theirs["messages"][2]["content"][0]["content"][0]["text"], &json!(result));
-        let theirs = body(Kind::Gemini);
+        let theirs = translated(Kind::Gemini, &request);
         prop_assert_eq!(&theirs["systemInstruction"]["parts"][0]["text"], &json!(system));
         prop_assert_eq!(&theirs["contents"][0]["parts"][0]["text"], &json!(question));
         prop_assert_eq!(&theirs["contents"][1]["parts"][0]["functionCall"]["args"]["q"], &json!(question));

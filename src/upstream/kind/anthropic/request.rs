@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 #[derive(Serialize)]
 struct Request<'a> {
-    model: &'a str,
+    model: Cow<'a, str>,
     max_tokens: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system: Vec<Block<'a>>,
@@ -128,17 +128,13 @@ struct OutputFormat<'a> {
     schema: &'a RawValue,
 }
 
-/// Writes the request. `model`: its name upstream; `max_tokens`: where the client set no limit.
+/// Writes the request. `max_tokens`: where the client set no limit.
 ///
 /// # Errors
 /// `InvalidRequest`, with the field's name, for what has no counterpart.
-pub(in super::super) fn request(
-    body: &[u8],
-    model: Option<&str>,
-    max_tokens: u64,
-) -> Result<Translated, Fault> {
+pub(in super::super) fn request(body: &[u8], max_tokens: u64) -> Result<Translated, Fault> {
     let Chat {
-        model: theirs,
+        model,
         turns,
         tools,
         choice,
@@ -174,7 +170,7 @@ pub(in super::super) fn request(
     let thinking = effort.as_deref().filter(|effort| *effort == "none").map(|_| json!({"type": "disabled"}));
     let (system, messages) = conversation(turns)?;
     let request = Request {
-        model: model.unwrap_or(&theirs),
+        model,
         max_tokens: limit.unwrap_or(max_tokens),
         system,
         messages,
@@ -192,7 +188,7 @@ pub(in super::super) fn request(
     };
     not_twice(&request)?;
     let body = serde_json::to_vec(&request).map_err(unwritable)?;
-    Ok(Translated { body: Bytes::from(body), form, model: None })
+    Ok(Translated { body: Bytes::from(body), form })
 }
 
 fn lacks(name: &str, why: &str) -> Fault {

@@ -110,13 +110,13 @@ struct Declaration<'a> {
     of_function: Members<'a>,
 }
 
-/// Writes the request. `model`: its name upstream, which the caller puts into the path.
+/// Writes the request, and says which model belongs into its path.
 ///
 /// # Errors
 /// `InvalidRequest`, with the field's name, for what has no counterpart.
-pub(in super::super) fn request(body: &[u8], model: Option<&str>) -> Result<Translated, Fault> {
+pub(in super::super) fn request(body: &[u8]) -> Result<(String, Translated), Fault> {
     let mut chat = Chat::read(body, PROVIDER)?;
-    let model = model.unwrap_or(&chat.model).to_owned();
+    let model = chat.model.clone().into_owned();
     let signed = !settings::is_before_3(&model);
     let (system, contents) = conversation(std::mem::take(&mut chat.turns), signed)?;
     let tool_config = settings::tool_config(&chat)?;
@@ -133,7 +133,7 @@ pub(in super::super) fn request(body: &[u8], model: Option<&str>) -> Result<Tran
     };
     not_twice(&request)?;
     let body = serde_json::to_vec(&request).map_err(unwritable)?;
-    Ok(Translated { body: Bytes::from(body), form, model: Some(model) })
+    Ok((model, Translated { body: Bytes::from(body), form }))
 }
 
 fn not_twice(request: &Request<'_>) -> Result<(), Fault> {
