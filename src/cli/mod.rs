@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `serve` | answers from the cache, and passes on what it cannot answer |
 //! | `check` | says every problem of the config |
+//! | `convert` | our config out of another gateway's |
 //! | `demo` | a workload against a stand-in, and what was saved |
 //! | `eval` | hits against wrong answers, on labelled or own requests |
 //! | `stand_in` | an upstream for tests, demos and benches |
 
 pub mod check;
+pub mod convert;
 pub mod demo;
 pub mod eval;
 pub mod serve;
@@ -40,6 +42,8 @@ enum Command {
     Demo(Demo),
     /// Say every problem of the config, with its line and a remedy
     Check(check::Args),
+    /// Write a config out of another gateway's
+    Convert(convert::Args),
     /// Measure hits against wrong answers, on your own requests or on labelled ones
     Eval(Box<eval::Args>),
     /// Answer like an OpenAI-compatible API, for tests, demos and benches
@@ -99,6 +103,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Eval(args) => eval::run(&args, &mut io::stdout().lock()).map_err(Failure::other),
             Command::Check(args) => check::run(args, &mut io::stdout().lock()),
+            Command::Convert(args) => convert::run(args, &mut io::stdout().lock(), &mut io::stderr().lock()),
             Command::Demo(args) => demonstrate(args),
             Command::StandIn(args) => {
                 let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

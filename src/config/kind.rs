@@ -55,7 +55,7 @@ impl Kind {
     }
 
     /// The provider's own address; `None` where each customer has another.
-    pub fn default_url(self) -> Option<&'static str> {
+    pub const fn default_url(self) -> Option<&'static str> {
         match self {
             Kind::OpenAi => Some("https://api.openai.com"),
             Kind::AzureOpenAi => None,

@@ -2,6 +2,8 @@
 
 #[path = "kinds/answers.rs"]
 mod answers;
+#[path = "kinds/convert.rs"]
+mod convert;
 #[path = "kinds/requests.rs"]
 mod requests;
 #[path = "kinds/scenes.rs"]
