@@ -12,7 +12,8 @@
 //! | `policy` | what may differ by route: cache mode, scope, ttl, semantic settings |
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
-//! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
+//! | `routing` | models, their deployments, and how to choose among them |
+//! | `upstreams`, `models`, `policies` | the parts of `read` for `[[upstream]]`, for `[[model]]` and `[router]`, and for routes and what they override |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -21,11 +22,13 @@
 //! | `watch` | a new checked config after SIGHUP or a change of the file |
 
 mod change;
+mod models;
 mod policies;
 pub mod policy;
 pub mod problem;
 pub mod read;
 mod reader;
+pub mod routing;
 pub mod source;
 mod unserved;
 mod upstreams;
@@ -49,6 +52,9 @@ pub struct Config {
     pub cache: Cache,
     pub semantic: Semantic,
     pub upstreams: Vec<Upstream>,
+    /// Empty where every upstream takes every model.
+    pub models: Vec<routing::Model>,
+    pub router: routing::Router,
     /// The policy where no route matches.
     pub policy: Policy,
     /// In the file's order; the first that matches decides.
@@ -137,6 +143,10 @@ pub struct Upstream {
     pub first_byte_timeout: Duration,
     /// Between two chunks of an answer. Default 120 s.
     pub idle_timeout: Duration,
+    /// From the request sent to the end of the answer. Default: no limit.
+    pub total_timeout: Option<Duration>,
+    /// Where it is; requests bound to another region never go there.
+    pub region: Option<String>,
 }
 
 /// `[[route]]`: which requests, and the policy they get (already merged with `[cache]`, `[semantic]`).
@@ -226,7 +236,7 @@ impl RouteMatch {
 }
 
 /// Whether `text` is `pattern`, or begins with it where it ends in `*`.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => text.starts_with(prefix),
         None => text == pattern,
@@ -294,6 +304,8 @@ impl Upstream {
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(120),
+            total_timeout: None,
+            region: None,
         }
     }
 }

@@ -42,7 +42,7 @@ use crate::cache::{Cache, Found, Looked, Verdict};
 use crate::canon::Bypass;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream};
+use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream, Way};
 use crate::wire::Dialect;
 use crate::wire::usage::Usage;
 use arc_swap::ArcSwap;
@@ -196,10 +196,10 @@ impl Gateway {
         why: Bypass,
         show: bool,
     ) -> Result<(Verdict, Reply), Fault> {
-        let (deployment, mut reply) = self.forward(outgoing).await?;
+        let (way, mut reply) = self.forward(outgoing).await?;
         let verdict = Verdict::Bypass(why);
         if show {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }
@@ -209,13 +209,13 @@ impl Gateway {
         self.forward(outgoing).await.map(|(_, reply)| reply)
     }
 
-    async fn forward(&self, outgoing: Outgoing) -> Result<(Arc<str>, Reply), Fault> {
+    async fn forward(&self, outgoing: Outgoing) -> Result<(Way, Reply), Fault> {
         let settings = self.settings.load_full();
-        let Incoming { status, headers, deployment, body } = settings
+        let Incoming { status, headers, way, body } = settings
             .upstream
             .send(outgoing)
             .await
             .inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
-        Ok((deployment, Reply { status, headers, body: ReplyBody::Flow(body) }))
+        Ok((way, Reply { status, headers, body: ReplyBody::Flow(body) }))
     }
 }

@@ -16,6 +16,7 @@ mod eval;
 mod exact;
 mod front;
 mod meaning;
+mod router;
 mod semantic;
 mod serving;
 mod stand_in;
