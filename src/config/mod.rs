@@ -9,6 +9,7 @@
 //!
 //! | file | has |
 //! |---|---|
+//! | `kind` | the API that a deployment speaks, and the word for it |
 //! | `policy` | what may differ by route: cache mode, scope, ttl, semantic settings |
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
@@ -22,6 +23,7 @@
 //! | `watch` | a new checked config after SIGHUP or a change of the file |
 
 mod change;
+mod kind;
 mod models;
 mod policies;
 pub mod policy;
@@ -35,6 +37,7 @@ mod upstreams;
 mod values;
 pub mod watch;
 
+pub use kind::{Api, Kind};
 pub use policy::{CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness};
 pub use problem::{Problem, Problems};
 pub use source::{Flags, Source};
@@ -135,6 +138,7 @@ pub struct Upstream {
     pub name: String,
     /// Scheme, host, port and, if any, a path prefix without a trailing slash.
     pub url: String,
+    pub api: Api,
     /// Sent in place of the client's credential. Absent: the client's own passes on.
     pub key: Option<Secret>,
     /// Default 5 s.
@@ -300,6 +304,7 @@ impl Upstream {
         Upstream {
             name,
             url,
+            api: Api::default(),
             key: None,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),

@@ -1,10 +1,10 @@
 //! Reads `[[upstream]]`.
 
-use super::Upstream;
 use super::read::Root;
 use super::reader::{At, Given, Place, Report, Section};
 use super::source::Source;
 use super::values;
+use super::{Upstream, kind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -60,8 +60,12 @@ pub(super) fn of_flag(report: &Report<'_>, source: &Source) -> Option<Upstream> 
 fn read_one(report: &Report<'_>, mut section: Section<'_>, source: &Source) -> Option<Upstream> {
     const MS: Duration = Duration::from_millis(1);
     const HOUR: Duration = Duration::from_secs(3_600);
-    let url = section.get("url", values::upstream_url);
-    if !section.has("url") {
+    let api = kind::read(report, &mut section);
+    let mut url = section.get("url", values::upstream_url);
+    if !section.has("url") && section.has("kind") {
+        url = api.kind.default_url().and_then(|url| values::upstream_url(Given::Variable(url)).ok());
+    }
+    if !section.has("url") && url.is_none() {
         report.problem(section.own(), "has no `url`; write for instance url = \"https://api.openai.com\"");
     }
     let name = section.get("name", values::header_value);
@@ -75,6 +79,7 @@ fn read_one(report: &Report<'_>, mut section: Section<'_>, source: &Source) -> O
     let (url, host) = url?;
     let base = Upstream::at(url, name.unwrap_or(host));
     Some(Upstream {
+        api,
         key,
         connect_timeout: connect.unwrap_or(base.connect_timeout),
         first_byte_timeout: first_byte.unwrap_or(base.first_byte_timeout),

@@ -36,6 +36,7 @@ impl Deployment {
     /// `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamBroke`, `InvalidRequest` for a target that
     /// cannot be forwarded, or the fault that the request's own body ended in.
     pub async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Fault> {
+        let (outgoing, reading) = self.adapter.prepare(outgoing, self.credential.as_ref())?;
         let uri = self.uri(outgoing.target)?;
         let mut map = outgoing.headers;
         let (body, upload) = match outgoing.body {
@@ -54,9 +55,6 @@ impl Deployment {
                 (Sending::Flow { chunks, upload: upload.clone() }, Some(upload))
             }
         };
-        if let Some(credential) = &self.credential {
-            credential.replace_in(&mut map);
-        }
         let mut request = http::Request::new(body);
         *request.method_mut() = outgoing.method;
         *request.uri_mut() = uri;
@@ -67,7 +65,7 @@ impl Deployment {
             answer = self.http.request(request) => answer.map_err(|error| self.failed(error, upload.as_deref()))?,
             () = silence(self.first_byte_timeout, upload.as_deref()) => return Err(self.no_answer()),
         };
-        Ok(self.incoming(answer))
+        reading.receive(&self.name, self.incoming(answer)).await
     }
 
     fn incoming(&self, answer: http::Response<hyper::body::Incoming>) -> Incoming {

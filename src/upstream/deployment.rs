@@ -2,6 +2,7 @@
 
 use super::connect::{self, Client};
 use super::headers::Credential;
+use super::kind::Adapter;
 use crate::base::fault::{Fault, Kind};
 use crate::config;
 use bytes::Bytes;
@@ -25,6 +26,7 @@ pub(super) struct Deployment {
     authority: Authority,
     /// The path prefix, empty or beginning with a slash, without a trailing one.
     prefix: String,
+    pub adapter: Adapter,
     pub credential: Option<Credential>,
     pub http: Client,
     pub connect_timeout: Duration,
@@ -63,6 +65,7 @@ impl Deployment {
         };
         Ok(Deployment {
             name: upstream.name.as_str().into(),
+            adapter: Adapter::of(upstream.api.clone()),
             credential,
             http: connect::client(&scheme, upstream.connect_timeout).map_err(|error| {
                 unusable(format!("{error}; install the system's CA certificates (package ca-certificates)"))
@@ -77,7 +80,7 @@ impl Deployment {
     }
 
     /// The target behind this upstream's prefix. A version segment that both have is not doubled:
-    /// `http://host/v1` and `/v1/models` make `http://host/v1/models`.
+    /// `http://host/v1` and `/v1/models` make `http://host/v1/models`; so with Google's `/v1beta`.
     ///
     /// # Errors
     /// `InvalidRequest` for a target that is no path, or that could leave the prefix (`..`, a
@@ -91,10 +94,13 @@ impl Deployment {
             let message = "the request path cannot be forwarded; begin it with `/`, and remove `..`, `.` and `\\` from it";
             return Err(Fault::new(Kind::InvalidRequest, message));
         }
-        if let Some(shorter) = prefix.strip_suffix("/v1")
-            && (path == "/v1" || path.starts_with("/v1/"))
-        {
-            prefix = shorter;
+        for version in ["/v1", "/v1beta"] {
+            if let Some(shorter) = prefix.strip_suffix(version)
+                && path.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            {
+                prefix = shorter;
+                break;
+            }
         }
         let target = if prefix.is_empty() {
             target
@@ -132,6 +138,7 @@ mod tests {
         Deployment::of(&config::Upstream {
             name: "one".into(),
             url: url.into(),
+            api: config::Api::default(),
             key: None,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),
@@ -151,6 +158,7 @@ mod tests {
             ("http://h/v1/", "/v1?x", "http://h/v1?x"),
             ("http://h/api/v1", "/v1/chat/completions", "http://h/api/v1/chat/completions"),
             ("http://h/v1", "/v10/models", "http://h/v1/v10/models"),
+            ("http://h/v1beta", "/v1beta/models/m:x?alt=sse", "http://h/v1beta/models/m:x?alt=sse"),
             ("http://h/v1", "/health", "http://h/v1/health"),
             ("http://h/xv1", "/v1/models", "http://h/xv1/v1/models"),
             ("http://[::1]:80/a", "//double//x", "http://[::1]:80/a//double//x"),

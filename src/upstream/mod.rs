@@ -6,6 +6,7 @@
 //! | `connect` | the client of one deployment: connections, TLS, the limit on connecting |
 //! | `deployment` | one endpoint: its address, prefix and credential |
 //! | `headers` | which headers end at each hop |
+//! | `kind` | what each provider's API asks for, and its answers in the client's dialect |
 //! | `roads` | the one upstream there is, or the router |
 //! | `router` | models, balancing, limits, breaker, retry, fallback |
 //!
@@ -14,8 +15,9 @@
 mod client;
 mod connect;
 mod deployment;
-mod roads;
 pub mod headers;
+pub mod kind;
+mod roads;
 pub mod router;
 
 pub use deployment::Unusable;

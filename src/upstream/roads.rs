@@ -89,11 +89,11 @@ impl Upstream {
         }
     }
 
-    /// The names of `[[model]]`; `None` where there are none, and the upstream knows.
+    /// The names of all models; `None` where there is a wildcard, and the upstreams know more.
     pub fn model_names(&self) -> Option<Vec<&str>> {
         match &self.roads {
-            Roads::Routed(router) => Some(router.names()).filter(|names| !names.is_empty()),
-            Roads::One(_) | Roads::None => None,
+            Roads::Routed(router) if !router.has_wildcard() => Some(router.names()),
+            Roads::Routed(_) | Roads::One(_) | Roads::None => None,
         }
     }
 

@@ -15,6 +15,7 @@ mod config;
 mod eval;
 mod exact;
 mod front;
+mod kinds;
 mod meaning;
 mod router;
 mod semantic;

@@ -96,6 +96,7 @@ async fn deliver(mut incoming: Incoming, place: Place) -> Outcome {
 
 fn failed(fault: Fault, place: Place) -> Outcome {
     match Failure::of_fault(&fault) {
+        None if fault.kind == Kind::InvalidRequest => Outcome::Declined(fault),
         None => Outcome::Unsendable(fault),
         Some(failure) => {
             place.failed(failure, None);

@@ -156,7 +156,7 @@ impl<'r> Journey<'r> {
             true => *self.tokens.get_or_insert_with(|| measure(&self.body)),
             false => Tokens::default(),
         };
-        let candidates = match roads(fleet, &self.binding, tokens, self.asked.max_tokens) {
+        let mut candidates = match roads(fleet, &self.binding, tokens, self.asked.max_tokens) {
             Ok(candidates) => candidates,
             Err(NoRoad::Bound) => {
                 end.get_or_insert(Last::Fault(closed::bound(name, &self.binding)));
@@ -182,9 +182,18 @@ impl<'r> Journey<'r> {
                     return Stage::Next(Why::Closed);
                 }
             };
-            match self.attempt(name, fleet, &candidates, place).await {
+            let (at, outcome) = self.attempt(name, fleet, &candidates, place).await;
+            match outcome {
                 Outcome::Answered(incoming) => return Stage::Answered(incoming),
                 Outcome::Unsendable(fault) => return Stage::Over(fault),
+                Outcome::Declined(fault) => {
+                    *end = Some(Last::Fault(fault));
+                    candidates.retain(|other| *other != at);
+                    if candidates.is_empty() {
+                        return Stage::Next(Why::Closed);
+                    }
+                    continue;
+                }
                 Outcome::Refused(refusal, incoming) => {
                     *end = Some(Last::Answer(incoming));
                     return Stage::Next(Why::Refused(refusal));
@@ -288,19 +297,19 @@ impl<'r> Journey<'r> {
         Err(among.iter().map(|at| (*at, Gate::Full)).collect())
     }
 
-    /// One attempt, and after `hedge_after` a second one beside it.
+    /// One attempt, and after `hedge_after` a second one beside it; what it came to, and where.
     async fn attempt(
         &mut self,
         name: &str,
         fleet: &Arc<Fleet>,
         candidates: &[usize],
         place: Place,
-    ) -> Outcome {
+    ) -> (usize, Outcome) {
         self.attempts += 1;
         let (at, need) = (place.at, place.need);
         let Some(after) = self.router.settings.hedge_after else {
             let outcome = self.send(name, fleet, place).await;
-            return self.note(fleet, at, outcome);
+            return (at, self.note(fleet, at, outcome));
         };
         let mut beside = None;
         let raced = {
@@ -317,19 +326,19 @@ impl<'r> Journey<'r> {
         };
         let Some(other) = beside else {
             let (Raced::Alone(outcome) | Raced::Won(_, outcome) | Raced::Both(_, _, outcome)) = raced;
-            return self.note(fleet, at, outcome);
+            return (at, self.note(fleet, at, outcome));
         };
         self.attempts += 1;
         let place_of = |which| if which == Which::First { at } else { other };
-        match raced {
-            Raced::Alone(outcome) => self.note(fleet, at, outcome),
-            Raced::Won(which, outcome) => self.note(fleet, place_of(which), outcome),
+        let (at, outcome) = match raced {
+            Raced::Alone(outcome) => (at, outcome),
+            Raced::Won(which, outcome) => (place_of(which), outcome),
             Raced::Both(which, failed, outcome) => {
-                let last = if which == Which::First { other } else { at };
                 let _ = self.note(fleet, place_of(which), Outcome::Failed(failed));
-                self.note(fleet, last, outcome)
+                (if which == Which::First { other } else { at }, outcome)
             }
-        }
+        };
+        (at, self.note(fleet, at, outcome))
     }
 
     /// Keeps a failure in mind.

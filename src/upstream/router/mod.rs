@@ -166,6 +166,11 @@ impl Router {
         self.catalogue.names()
     }
 
+    /// Whether clients may ask for other names too.
+    pub fn has_wildcard(&self) -> bool {
+        self.catalogue.has_wildcard()
+    }
+
     /// Brings the state of each deployment into the metrics.
     pub fn show_states(&self) {
         self.metrics.deployments.forget_states();

@@ -143,7 +143,9 @@ pub enum Outcome {
     /// Refused for what another model may take.
     Refused(Refusal, Incoming),
     Failed(Failed),
-    /// The client's own body or target cannot be sent.
+    /// This deployment has no counterpart for what is asked; another may.
+    Declined(Fault),
+    /// The client's side broke off, or we failed it.
     Unsendable(Fault),
 }
 

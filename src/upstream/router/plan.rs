@@ -44,6 +44,11 @@ impl Catalogue {
         self.fleets.get(self.exact.get(name).copied().or_else(by_prefix)?)
     }
 
+    /// Whether some model takes names that are not listed.
+    pub fn has_wildcard(&self) -> bool {
+        !self.prefixes.is_empty()
+    }
+
     /// What a client may ask for by name, in the config's order.
     pub fn names(&self) -> Vec<&str> {
         let models = self.fleets.iter().map(|fleet| &fleet.model);

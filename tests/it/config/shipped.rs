@@ -58,7 +58,7 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
         text.replace("models_dir = \"models\"", &format!("models_dir = \"{}\"", models.path().display()));
     let environment = [("OPENAI_API_KEY", "sk-1"), ("REPRISE_ADMIN_TOKEN", "t")];
     let config = read_with(&text, &environment, Flags::default()).unwrap();
-    assert_eq!((config.upstreams.len(), config.routes.len()), (1, 1));
+    assert_eq!((config.upstreams.len(), config.routes.len()), (3, 1));
 
     let default = read("").unwrap();
     assert_eq!(config.cache, default.cache);

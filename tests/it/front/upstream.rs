@@ -54,6 +54,7 @@ fn at(url: String) -> config::Upstream {
     config::Upstream {
         name: "stage".into(),
         url,
+        api: config::Api::default(),
         key: None,
         connect_timeout: Duration::from_secs(500),
         first_byte_timeout: Duration::from_secs(300),

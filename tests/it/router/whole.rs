@@ -2,6 +2,7 @@
 
 use crate::world::upstream::{Say, Upstream, body};
 use crate::world::{World, chat, chat_with, read};
+use futures_util::StreamExt;
 use reprise::config::{CacheMode, Config, Source};
 use serde_json::json;
 
@@ -128,6 +129,43 @@ async fn what_names_no_model_goes_to_the_first_upstream_as_it_is() {
     read(odd).await;
     assert_eq!((upstreams[0].calls(), upstreams[1].calls()), (2, 0));
     assert_eq!(upstreams[0].asked(1).body, "not json");
+}
+
+#[tokio::test]
+async fn the_list_of_models_is_the_configs_unless_there_is_a_wildcard() {
+    let (served, upstreams) = world(2, "", OVER_A_AND_B).await;
+    let list = read(served.client().get(served.url("/v1/models"))).await.json();
+    assert_eq!((list["data"][0]["id"].as_str(), upstreams[0].calls()), (Some("gpt-test"), 0));
+    let (served, upstreams) = world(2, "", "").await;
+    read(served.client().get(served.url("/v1/models"))).await;
+    assert_eq!(upstreams[0].calls(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_ends_in_the_dialects_error_event_and_is_not_kept() {
+    let (world, upstreams) = world(2, "", OVER_A_AND_B).await;
+    let request = chat_with("q", json!({ "stream": true }));
+    let feed = upstreams[0].streams();
+    feed.text("half");
+    let mut flow = world.post("/v1/chat/completions", &request).send().await.unwrap().bytes_stream();
+    let first = flow.next().await.unwrap().unwrap();
+    assert!(first.ends_with(b"\n\n"), "{first:?}");
+    feed.cut();
+    let last = flow.next().await.unwrap().unwrap();
+    assert!(last.starts_with(b"data: {\"error\":"), "{last:?}");
+    assert!(flow.next().await.is_none(), "and then it ends as streams do");
+    assert_eq!(world.send(&request).await.verdict(), "miss");
+}
+
+#[tokio::test]
+async fn a_deployment_that_cannot_say_what_is_asked_is_passed_over() {
+    let text = "[[upstream]]\nname = \"claude\"\nkind = \"anthropic\"\nurl = \"http://127.0.0.1:1\"\n\
+                [[model]]\nname = \"gpt-test\"\n[[model.deployment]]\nupstream = \"claude\"\n\
+                [[model.deployment]]\nupstream = \"a\"\npriority = 2\n";
+    let (world, _) = world(1, "", text).await;
+    let answer = read(world.post("/v1/completions", &json!({ "model": "gpt-test", "prompt": "p" }))).await;
+    assert_eq!((answer.status, answer.header("x-reprise-deployment")), (200, Some("a")));
+    assert_eq!(answer.header("x-reprise-tried"), None, "it did not fail");
 }
 
 #[tokio::test]
