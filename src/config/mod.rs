@@ -13,7 +13,8 @@
 //! | `policy` | what may differ by route: cache mode, scope, ttl, semantic settings |
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
-//! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
+//! | `routing` | models, their deployments, and how to choose among them |
+//! | `upstreams`, `models`, `policies` | the parts of `read` for `[[upstream]]`, for `[[model]]` and `[router]`, and for routes and what they override |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -23,11 +24,13 @@
 
 mod change;
 mod kind;
+mod models;
 mod policies;
 pub mod policy;
 pub mod problem;
 pub mod read;
 mod reader;
+pub mod routing;
 pub mod source;
 mod unserved;
 mod upstreams;
@@ -52,6 +55,9 @@ pub struct Config {
     pub cache: Cache,
     pub semantic: Semantic,
     pub upstreams: Vec<Upstream>,
+    /// Empty where every upstream takes every model.
+    pub models: Vec<routing::Model>,
+    pub router: routing::Router,
     /// The policy where no route matches.
     pub policy: Policy,
     /// In the file's order; the first that matches decides.
@@ -141,6 +147,10 @@ pub struct Upstream {
     pub first_byte_timeout: Duration,
     /// Between two chunks of an answer. Default 120 s.
     pub idle_timeout: Duration,
+    /// From the request sent to the end of the answer. Default: no limit.
+    pub total_timeout: Option<Duration>,
+    /// Where it is; requests bound to another region never go there.
+    pub region: Option<String>,
 }
 
 /// `[[route]]`: which requests, and the policy they get (already merged with `[cache]`, `[semantic]`).
@@ -230,7 +240,7 @@ impl RouteMatch {
 }
 
 /// Whether `text` is `pattern`, or begins with it where it ends in `*`.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => text.starts_with(prefix),
         None => text == pattern,
@@ -299,6 +309,8 @@ impl Upstream {
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(120),
+            total_timeout: None,
+            region: None,
         }
     }
 }

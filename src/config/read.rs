@@ -3,7 +3,7 @@
 use super::problem::{Problem, Problems};
 use super::reader::{At, Place, Report, Section, as_table, as_tables, line_and_column};
 use super::source::{Overrides, Source};
-use super::{Cache, Config, Limits, Log, Semantic, Server, policies, upstreams, values};
+use super::{Cache, Config, Limits, Log, Semantic, Server, models, policies, upstreams, values};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,9 +43,10 @@ impl Config {
 }
 
 /// Every key that the reader knows, as `(section, key)`; a route's are under `route`, `route.match`,
-/// `route.cache` and `route.semantic`.
+/// `route.cache` and `route.semantic`, a deployment's under `model.deployment`.
 pub fn known_keys() -> BTreeSet<(&'static str, &'static str)> {
-    let text = "[[upstream]]\n[[route]]\nmatch.header = {}\n";
+    let text = "[[upstream]]\n[[route]]\nmatch.header = {}\n[[model]]\n[[model.deployment]]\n\
+                [[router.rule]]\nmatch.header = {}\n";
     let report = Report::new(text);
     if let Ok(document) = DeTable::parse(text) {
         read_document(&report, &document, &Source::default());
@@ -91,11 +92,17 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
     semantic_section.finish();
     let routes = policies::read_routes(report, &root.tables("route"), &policy);
     let upstreams = upstreams::read(report, &mut root, source);
+    let models = models::read(report, &root.tables("model"), &upstreams);
+    let router = models::read_router(report, &mut root, &models, &upstreams);
+    let (upstreams, models) = match upstreams::of_flag(report, source) {
+        Some(only) => (vec![only], Vec::new()),
+        None => (upstreams, models),
+    };
     let mut log_section = root.section("log");
     let log = read_log(&mut log_section);
     log_section.finish();
     root.finish();
-    Config { server, limits, cache, semantic, upstreams, policy, routes, log }
+    Config { server, limits, cache, semantic, upstreams, models, router, policy, routes, log }
 }
 
 /// The document's first level: its sections, each handed out once.

@@ -6,7 +6,16 @@ const UNSERVED: &[(&str, &str, &str)] = &[
     ("", "redis", "answers are not shared through Redis in this version; remove [redis]"),
     ("", "store", "entries are kept in memory only in this version; remove [store]"),
     ("", "key", "virtual keys are not served in this version; clients use their own, remove [[key]]"),
-    ("", "model", "models are not mapped to deployments in this version; remove [[model]]"),
+    (
+        "model",
+        "cascade",
+        "asking a cheap model first and escalating is not served in this version; use `fallback`, or ask each model by name",
+    ),
+    (
+        "router",
+        "cascade",
+        "asking a cheap model first and escalating is not served in this version; use `fallback`, or ask each model by name",
+    ),
     ("semantic", "max_wrong_rate", "not served in this version; set `threshold` and `verify` instead"),
     ("route.semantic", "max_wrong_rate", "not served in this version; set `threshold` and `verify` instead"),
     ("route.match", "key", "virtual keys are not served in this version; match by `header` instead"),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The upstreams of the file, in its order. `REPRISE__UPSTREAM__…` sets the only one, or is it where
-/// the file has none; `--upstream` stands for one transparent upstream in place of all of them.
+/// the file has none.
 pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>, source: &Source) -> Vec<Upstream> {
     let items = root.tables("upstream");
     let mut variables = root.variables("upstream");
@@ -43,12 +43,16 @@ pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>, source: &Source) ->
         }
         upstreams.push(upstream);
     }
-    match source.flags.upstream.as_deref().map(|text| values::upstream_url(Given::Variable(text))) {
-        None => upstreams,
-        Some(Ok((url, name))) => vec![Upstream::at(url, name)],
-        Some(Err(message)) => {
+    upstreams
+}
+
+/// `--upstream`: one upstream in place of all of the file's, and of its models.
+pub(super) fn of_flag(report: &Report<'_>, source: &Source) -> Option<Upstream> {
+    match values::upstream_url(Given::Variable(source.flags.upstream.as_deref()?)) {
+        Ok((url, name)) => Some(Upstream::at(url, name)),
+        Err(message) => {
             report.problem(&At { place: Place::Elsewhere, key: "--upstream".to_owned() }, message);
-            upstreams
+            None
         }
     }
 }
@@ -69,6 +73,8 @@ fn read_one(report: &Report<'_>, mut section: Section<'_>, source: &Source) -> O
     let connect = section.get("connect_timeout", |given| values::duration(given, MS..=HOUR));
     let first_byte = section.get("first_byte_timeout", |given| values::duration(given, MS..=HOUR));
     let idle = section.get("idle_timeout", |given| values::duration(given, MS..=HOUR));
+    let total_timeout = section.get("total_timeout", |given| values::duration(given, MS..=24 * HOUR));
+    let region = section.get("region", values::header_value);
     section.finish();
     let (url, host) = url?;
     let base = Upstream::at(url, name.unwrap_or(host));
@@ -78,6 +84,8 @@ fn read_one(report: &Report<'_>, mut section: Section<'_>, source: &Source) -> O
         connect_timeout: connect.unwrap_or(base.connect_timeout),
         first_byte_timeout: first_byte.unwrap_or(base.first_byte_timeout),
         idle_timeout: idle.unwrap_or(base.idle_timeout),
+        total_timeout,
+        region,
         ..base
     })
 }

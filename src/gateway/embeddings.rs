@@ -125,10 +125,10 @@ impl Gateway {
         let fetched = async {
             let sent = visit.settings.upstream.send(outgoing).await;
             let incoming = sent.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
-            let deployment = incoming.deployment.clone();
-            Ok((deployment, self.take_apart(&visit, incoming, &missing, &known).await?))
+            let way = incoming.way.clone();
+            Ok((way, self.take_apart(&visit, incoming, &missing, &known).await?))
         };
-        let (deployment, mut reply) = match fetched.await {
+        let (way, mut reply) = match fetched.await {
             Ok(fetched) => fetched,
             Err(fault) => {
                 if let Some(leader) = leader {
@@ -140,14 +140,17 @@ impl Gateway {
         if let (Some(leader), ReplyBody::Whole(parts)) = (leader, &reply.body)
             && !reply.headers.contains_key(CONTENT_ENCODING)
         {
-            let head =
-                Head { status: reply.status, headers: reply.headers.clone(), deployment: deployment.clone() };
+            let head = Head {
+                status: reply.status,
+                headers: reply.headers.clone(),
+                deployment: way.deployment.clone(),
+            };
             leader.head(head);
             parts.iter().for_each(|part| leader.push(part.clone()));
             leader.complete();
         }
         if visit.policy().headers {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }

@@ -8,7 +8,7 @@ use crate::cache::flight::{Leader, Seat};
 use crate::cache::{Looked, Missed, Verdict};
 use crate::semantic::embedder::Vector;
 use crate::tape::live::{Follower, Head, LiveEnd};
-use crate::upstream::{Outgoing, OutgoingBody};
+use crate::upstream::{Outgoing, OutgoingBody, Way};
 use http::Method;
 use std::sync::Arc;
 
@@ -84,9 +84,9 @@ impl Gateway {
             keep,
             leader,
         };
-        let (deployment, mut reply) = errand.send(self).await?;
+        let (way, mut reply) = errand.send(self).await?;
         if show {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }
@@ -114,7 +114,7 @@ impl Gateway {
     pub(super) fn read_along(&self, head: Head, follower: Follower, show: bool) -> (Verdict, Reply) {
         let Head { status, mut headers, deployment } = head;
         if show {
-            report::put(&mut headers, &Verdict::Follow, Some(&deployment), self.clock.now());
+            report::put(&mut headers, &Verdict::Follow, Some(&Way::straight(deployment)), self.clock.now());
         }
         (Verdict::Follow, Reply { status, headers, body: ReplyBody::Flow(Box::pin(follower.body())) })
     }

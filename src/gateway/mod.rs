@@ -16,12 +16,15 @@
 //! | `errand` | one question to the upstream, its answer recorded on the way |
 //! | `detach` | work that outlives the one who waits for it |
 //! | `embeddings` | `/v1/embeddings`, input by input |
+//! | `closing` | the last word of an event stream that broke off |
 //! | `coding` | a stored answer in a coding that the client accepts |
 //! | `lane` | from the errand to the client, bounded in bytes |
 //! | `explain` | what would become of a request, and why |
+//! | `models` | the list of models, where the config names them all |
 //! | `sentence` | the words of verdicts, in sentences |
 //! | `report` | the headers that say what was decided |
 
+mod closing;
 pub mod coding;
 pub mod detach;
 pub mod directives;
@@ -30,6 +33,7 @@ pub mod errand;
 pub mod explain;
 pub mod lane;
 pub mod miss;
+mod models;
 pub mod report;
 mod sentence;
 pub mod visit;
@@ -42,7 +46,7 @@ use crate::cache::{Cache, Found, Looked, Verdict};
 use crate::canon::Bypass;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream};
+use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream, Way};
 use crate::wire::Dialect;
 use crate::wire::usage::Usage;
 use arc_swap::ArcSwap;
@@ -78,7 +82,8 @@ pub struct Reply {
 pub enum ReplyBody {
     /// All there, in a few pieces; the front sends a `content-length`.
     Whole(Vec<Bytes>),
-    /// Still coming. An error ends the connection, so that the client sees a cut, not an end.
+    /// Still coming. An error ends the connection, so that the client sees a cut, not an end; of an event
+    /// stream it becomes an event first, where it can (`closing`).
     Flow(Chunks),
 }
 
@@ -113,6 +118,9 @@ impl Gateway {
         match (dialect, body) {
             (Some(dialect), AskBody::Whole(body)) => self.consider(dialect, target, headers, body).await,
             (_, AskBody::Whole(body)) => {
+                if let Some(list) = self.model_list(&method, target.path()) {
+                    return Ok(list);
+                }
                 self.pass(Outgoing { method, target, headers, body: OutgoingBody::Whole(body) }).await
             }
             (_, AskBody::Flow(flow)) => {
@@ -146,7 +154,7 @@ impl Gateway {
         let reason = verdict.reason().unwrap_or("");
         self.metrics.answered(dialect.word(), verdict.word(), tier, reason, began.elapsed());
         tracing::debug!(dialect = dialect.word(), verdict = verdict.word(), tier, reason, "answered");
-        Ok(reply)
+        Ok(closing::with_error_event(dialect, reply))
     }
 
     /// A chat completion or a text completion.
@@ -196,10 +204,10 @@ impl Gateway {
         why: Bypass,
         show: bool,
     ) -> Result<(Verdict, Reply), Fault> {
-        let (deployment, mut reply) = self.forward(outgoing).await?;
+        let (way, mut reply) = self.forward(outgoing).await?;
         let verdict = Verdict::Bypass(why);
         if show {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }
@@ -209,13 +217,13 @@ impl Gateway {
         self.forward(outgoing).await.map(|(_, reply)| reply)
     }
 
-    async fn forward(&self, outgoing: Outgoing) -> Result<(Arc<str>, Reply), Fault> {
+    async fn forward(&self, outgoing: Outgoing) -> Result<(Way, Reply), Fault> {
         let settings = self.settings.load_full();
-        let Incoming { status, headers, deployment, body } = settings
+        let Incoming { status, headers, way, body } = settings
             .upstream
             .send(outgoing)
             .await
             .inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
-        Ok((deployment, Reply { status, headers, body: ReplyBody::Flow(body) }))
+        Ok((way, Reply { status, headers, body: ReplyBody::Flow(body) }))
     }
 }

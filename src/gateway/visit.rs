@@ -139,6 +139,7 @@ impl Gateway {
         let wishes = Directives::read(&headers)?;
         let read = request::read(dialect, &body);
         let model = read.as_ref().ok().map(|request| request.model());
+        let binding = settings.upstream.bind(model, &headers)?;
         let config = &settings.config;
         let route = config.route_for(target.path(), model, |name| headers.get(name)?.to_str().ok());
         let policy = config.policy_of(route);
@@ -159,6 +160,7 @@ impl Gateway {
         let Ok(request) = read else { return aside(headers, body, Bypass::Unreadable) };
         let caller = self.accounts.identify(&headers);
         let scope = self.accounts.scope(caller, policy.scope, wishes.namespace.as_deref());
+        let scope = binding.map_or(scope, |binding| binding.within(scope));
         let shaping = key_headers(&headers, &config.cache.key_headers);
         let around = circumstances(scope, dialect, &target, &shaping);
         match request {

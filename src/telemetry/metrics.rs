@@ -19,6 +19,7 @@
 //!
 //! Recording one request costs two hash look-ups and no allocation.
 
+use super::deployments::Deployments;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -62,7 +63,7 @@ label!(ByWord, word);
 
 /// Buckets from 10 microseconds, an exact hit, to 10 minutes, a long answer.
 #[derive(Clone)]
-struct Seconds;
+pub(super) struct Seconds;
 
 impl MetricConstructor<Histogram> for Seconds {
     fn new_metric(&self) -> Histogram {
@@ -101,6 +102,8 @@ pub struct Metrics {
     evictions: Family<ByCause, Counter>,
     feedback: Family<ByWord, Counter>,
     gauges: [Gauge; 8],
+    /// Of each deployment: `telemetry::deployments`.
+    pub deployments: Deployments,
     embeddings: Counter,
     embeddings_shed: Counter,
     embedding_time: Counter<f64, AtomicU64>,
@@ -143,12 +146,14 @@ impl Metrics {
             evictions: Family::default(),
             feedback: Family::default(),
             gauges,
+            deployments: Deployments::default(),
             embeddings: Counter::default(),
             embeddings_shed: Counter::default(),
             embedding_time: Counter::default(),
             registry: Registry::default(),
             scrape: Mutex::default(),
         };
+        metrics.deployments.register(&mut registry);
         registry.register("requests", "Requests that the cache considered", metrics.requests.clone());
         registry.register(
             "request_failures",

@@ -16,7 +16,7 @@ use reprise::base::fault::{Fault, Kind as Wrong};
 use reprise::config::Api;
 use reprise::upstream::headers::Credential;
 use reprise::upstream::kind::{Adapter, Kind, Reading};
-use reprise::upstream::{Incoming, Outgoing, OutgoingBody};
+use reprise::upstream::{Incoming, Outgoing, OutgoingBody, Way};
 use reprise::wire::Dialect;
 use serde_json::Value;
 
@@ -62,7 +62,12 @@ fn incoming(status: u16, content_type: &str, chunks: Vec<Bytes>) -> Incoming {
     headers.insert("content-type", content_type.parse().unwrap());
     headers.insert("content-length", "1".parse().unwrap());
     let body = Box::pin(futures_util::stream::iter(chunks.into_iter().map(Ok)));
-    Incoming { status: StatusCode::from_u16(status).unwrap(), headers, deployment: "one".into(), body }
+    Incoming {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers,
+        way: Way::straight("one".into()),
+        body,
+    }
 }
 
 /// All that the client gets, and the fault that it ends in.

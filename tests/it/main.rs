@@ -17,6 +17,7 @@ mod exact;
 mod front;
 mod kinds;
 mod meaning;
+mod router;
 mod semantic;
 mod serving;
 mod stand_in;

@@ -3,6 +3,7 @@
 use super::{read, read_with};
 use reprise::config::Flags;
 use reprise::config::read::known_keys;
+use reprise::config::routing::Router;
 use tempfile::TempDir;
 
 const SHIPPED: &str = include_str!("../../../config/reprise.toml");
@@ -31,7 +32,8 @@ fn the_shipped_file_says_the_defaults_and_every_key() {
 
     let documented = documented();
     for (section, key) in known_keys() {
-        let table = section.is_empty() || section == "route" && key != "name" || key == "header";
+        let table =
+            section.is_empty() || known_keys().iter().any(|(of, _)| *of == format!("{section}.{key}"));
         let there = documented.iter().any(|(of, name, _)| of == section && name == key);
         assert!(table || there, "{section}.{key} is read but not in config/reprise.toml");
     }
@@ -70,6 +72,10 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
         (usual.connect_timeout, usual.first_byte_timeout)
     );
     assert_eq!(upstream.idle_timeout, usual.idle_timeout);
+    assert_eq!((config.models.len(), config.router.rules.len()), (2, 1));
+    let usual =
+        Router { hedge_after: config.router.hedge_after, seed: Some(1), given: true, ..Router::default() };
+    assert_eq!(Router { rules: Vec::new(), ..config.router }, usual);
     let mut policy = config.policy;
     assert_eq!(policy.semantic.threshold.take(), Some(0.85));
     assert_eq!(policy, default.policy);
