@@ -155,7 +155,7 @@ fn address(kind: Kind, base: &Place<'_>, notes: &mut Notes) -> Option<String> {
     if let Some(shorter) = text.strip_suffix("/v1") {
         return Some(shorter.to_owned());
     }
-    if kind == Kind::OpenAi && url.path().trim_end_matches('/') != "" {
+    if kind == Kind::OpenAi && !url.path().trim_end_matches('/').is_empty() {
         notes.of(
             base,
             format!("requests go to {text}/v1/…, where LiteLLM adds no /v1; look whether it answers there"),

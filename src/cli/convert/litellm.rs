@@ -179,8 +179,11 @@ fn name_again(aliases: Section<'_>, fleet: &mut Fleet, notes: &mut Notes) {
     }
 }
 
+/// Which of a model's chains a setting fills.
+type Chain = fn(&mut Model) -> &mut Vec<String>;
+
 fn fall_back(sections: &mut [Section<'_>], fleet: &mut Fleet, notes: &mut Notes) {
-    let chains: [(&str, fn(&mut Model) -> &mut Vec<String>); 3] = [
+    let chains: [(&str, Chain); 3] = [
         ("fallbacks", |model| &mut model.fallback),
         ("context_window_fallbacks", |model| &mut model.fallback_context_window),
         ("content_policy_fallbacks", |model| &mut model.fallback_content_policy),

@@ -1,4 +1,4 @@
-//! A provider's error in OpenAI's form, and its rate limits under OpenAI's names.
+//! A provider's error in OpenAI's form, and its headers under OpenAI's names.
 
 use super::Kind;
 use crate::wire::{Dialect, errors};
@@ -104,13 +104,15 @@ impl Failure {
     }
 }
 
-/// Anthropic's limits under the names that OpenAI's answers have: limit and rest, of requests and tokens.
-pub(super) fn limits(headers: &mut HeaderMap) {
+/// What Anthropic's headers tell under the names that OpenAI's have: limit and rest, of requests and
+/// tokens, and the request's id.
+pub(super) fn rename(headers: &mut HeaderMap) {
     for (theirs, ours) in [
         ("anthropic-ratelimit-requests-limit", "x-ratelimit-limit-requests"),
         ("anthropic-ratelimit-requests-remaining", "x-ratelimit-remaining-requests"),
         ("anthropic-ratelimit-tokens-limit", "x-ratelimit-limit-tokens"),
         ("anthropic-ratelimit-tokens-remaining", "x-ratelimit-remaining-tokens"),
+        ("request-id", "x-request-id"),
     ] {
         if let Some(value) = headers.get(theirs).cloned() {
             headers.entry(HeaderName::from_static(ours)).or_insert(value);

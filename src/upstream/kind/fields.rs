@@ -151,10 +151,12 @@ impl<'de> Visitor<'de> for Walk {
     fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Members<'de>, A::Error> {
         let mut members: Vec<(String, &'de RawValue)> = Vec::new();
         while let Some(name) = input.next_key::<String>()? {
-            if members.iter().any(|(known, _)| *known == name) {
-                return Err(A::Error::custom("an object names a key twice"));
-            }
             members.push((name, input.next_value()?));
+        }
+        let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(A::Error::custom("an object names a key twice"));
         }
         Ok(Members(members))
     }

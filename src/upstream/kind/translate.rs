@@ -61,7 +61,7 @@ impl Foreign {
         for name in [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING] {
             headers.remove(name);
         }
-        for name in ["openai-organization", "openai-project", "openai-beta", "x-api-version"] {
+        for name in ["openai-organization", "openai-project", "openai-beta"] {
             headers.remove(name);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -82,7 +82,7 @@ impl Foreign {
         }
         headers.remove(CONTENT_ENCODING);
         headers.remove(CONTENT_LENGTH);
-        failure::limits(headers);
+        failure::rename(headers);
         let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let events = kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"));
         if !status.is_success() {

@@ -344,8 +344,10 @@ async fn limits_and_waits_are_told_in_openais_names() {
     let (_, _, whole, _) = ANSWERS[0];
     let mut answer = incoming(200, "application/json", vec![Bytes::from_static(whole.as_bytes())]);
     answer.headers.insert("anthropic-ratelimit-tokens-remaining", "5000".parse().unwrap());
+    answer.headers.insert("request-id", "req_1".parse().unwrap());
     let answer = reading(Kind::Anthropic, false).receive(&"one".into(), answer).await.unwrap();
     assert_eq!(answer.headers["x-ratelimit-remaining-tokens"], "5000");
+    assert_eq!(answer.headers["x-request-id"], "req_1");
 }
 
 #[test]

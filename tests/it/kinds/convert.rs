@@ -2,6 +2,8 @@
 
 use super::golden;
 use reprise::cli::convert::litellm;
+use reprise::config::routing::Strategy;
+use reprise::config::{Config, Flags, Source};
 
 const LITELLM: &str = include_str!("../golden/kinds/litellm.yaml");
 
@@ -12,6 +14,28 @@ fn litellms_config_becomes_ours_and_what_is_missing_is_told_with_its_line() {
     let notes: Vec<String> = converted.notes.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!("litellm.toml", converted.toml);
     insta::assert_snapshot!("litellm.notes", notes.join("\n"));
+}
+
+#[test]
+fn what_comes_out_reads_cleanly_once_its_one_note_of_an_address_is_heeded() {
+    let toml = litellm(LITELLM).unwrap().toml;
+    let keys =
+        ["AZURE_EU_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "ODD_KEY", "OTHER_KEY"];
+    let environment = keys.map(|name| (name.to_owned(), "sk-x".to_owned()));
+    let read =
+        |text: &str| Config::read_text(&Source::new(None, environment.clone(), Flags::default()), text);
+    let problems = read(&toml).unwrap_err().list;
+    let places: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    // The second follows from the first.
+    assert_eq!(places, ["upstream.url", "model.deployment.upstream"], "{problems:?}");
+
+    let config = read(&toml.replace("os.environ/OTHER_BASE", "http://10.0.0.6")).unwrap();
+    assert_eq!(config.router.strategy, Strategy::Latency);
+    let model = config.models.iter().find(|model| model.name == "gpt-4o").unwrap();
+    let weights: Vec<(u32, u32)> = model.deployments.iter().map(|one| (one.weight, one.priority)).collect();
+    assert_eq!(weights, [(600, 1), (300, 2), (100, 3)]);
+    assert_eq!(model.deployments[0].context_window, Some(128_000));
+    assert!(model.answers_to("gpt-4"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Deployments of other kinds behind the real server, cache and all.
 
 use super::Kind;
-use crate::world::upstream::{Say, body};
-use crate::world::{World, chat, chat_with, read};
+use crate::world::upstream::{Say, Upstream, body};
+use crate::world::{Answer, World, chat, chat_with, read};
 use reprise::base::secret::Secret;
 use reprise::config::{Api, CacheMode, Config, Flags, Problems, Source};
 use serde_json::{Value, json};
@@ -141,6 +141,42 @@ async fn azure_is_asked_at_the_path_of_its_deployment() {
     assert_eq!(asked.target, "/openai/deployments/gpt-test/chat/completions?api-version=2024-10-21");
     assert_eq!(asked.headers["api-key"], "sk-one", "the client's own, in the header that Azure reads");
     assert_eq!(asked.body, chat("capital of France?").to_string());
+}
+
+#[tokio::test]
+async fn a_model_falls_back_to_another_kind() {
+    let (openai, anthropic) = (Upstream::start().await, Upstream::start().await);
+    let text = format!(
+        "[[upstream]]\nname = \"o\"\nurl = \"{}\"\n[[upstream]]\nname = \"c\"\nkind = \"anthropic\"\nurl = \"{}\"\n\
+         [[model]]\nname = \"gpt-test\"\n[[model.deployment]]\nupstream = \"o\"\n\
+         [[model.deployment]]\nupstream = \"c\"\nmodel = \"claude-test-1\"\npriority = 2\n",
+        openai.url(),
+        anthropic.url()
+    );
+    let mut read = config(&text).unwrap();
+    read.policy.mode = CacheMode::Exact;
+    let world = World::of(openai.clone(), read).await;
+    for request in [chat("plain"), streamed("streamed")] {
+        let plain = request.get("stream").is_none();
+        openai.will(body(500, json!({})));
+        if plain {
+            anthropic.will(message())
+        } else {
+            anthropic.streams().raw(EVENTS)
+        }
+        let text = |answer: &Answer| if plain { answer.text() } else { answer.streamed_text() };
+        let answer = world.send(&request).await;
+        assert_eq!((answer.status, answer.header("x-reprise-deployment")), (200, Some("c")));
+        assert_eq!(text(&answer), "Paris is the capital of France.");
+        let again = world.send(&request).await;
+        assert_eq!((again.verdict(), text(&again)), ("hit", text(&answer)));
+    }
+    assert_eq!(anthropic.asked(1).json()["model"], "claude-test-1");
+    // What only the first of them can be asked never reaches the second.
+    let odd = chat_with("odd", json!({"logit_bias": {"5": 1}}));
+    openai.will(body(500, json!({})));
+    let answer = world.send(&odd).await;
+    assert_eq!((answer.status, anthropic.calls()), (200, 2), "asked again where it can be asked");
 }
 
 fn config(text: &str) -> Result<Config, Problems> {
