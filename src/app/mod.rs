@@ -61,7 +61,7 @@ pub struct Running {
 /// model loads behind it (`/readyz` says when it is there).
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let (clock, tasks, metrics) = (Clock::start(), Tasks::new(), Arc::new(Metrics::new()));
-    let upstream = Upstream::new(&config.upstreams)?;
+    let upstream = Upstream::new(&config, &metrics)?;
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
     let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
@@ -188,6 +188,7 @@ fn failed(why: String) -> Meaning {
 
 fn snapshot(gateway: &Gateway) -> Snapshot {
     let (entries, entry_bytes) = gateway.cache.size();
+    gateway.settings.load().upstream.show_states();
     let mut now = Snapshot {
         entries,
         entry_bytes,
@@ -244,10 +245,10 @@ impl Running {
         for key in Config::needs_restart(&old.config, &config) {
             tracing::warn!(key, "changed, but takes a restart");
         }
-        let upstream = if config.upstreams == old.config.upstreams {
+        let upstream = if config.routes_like(&old.config) {
             old.upstream.clone()
         } else {
-            Upstream::new(&config.upstreams)?
+            Upstream::new(&config, &self.gateway.metrics)?
         };
         let watches = self.gateway.trust.open(&config, Some(&old.watches))?;
         self.gateway.accounts.reload(&config);

@@ -35,12 +35,18 @@ pub enum Kind {
     RateLimited,
     /// A key's budget is used up.
     OverBudget,
+    /// No `[[model]]` answers to the name asked for.
+    UnknownModel,
+    /// The request is longer than every deployment of the model takes.
+    ContextTooLong,
     /// No connection to the upstream.
     UpstreamUnreachable,
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// The upstream broke off or spoke no HTTP.
     UpstreamBroke,
+    /// Every deployment that could take the request is shut.
+    UpstreamClosed,
     /// We are going down and take nothing new.
     Draining,
     /// A queue of ours is full.
@@ -62,6 +68,9 @@ impl Kind {
             Kind::ModelNotAllowed => "model_not_allowed",
             Kind::RateLimited => "rate_limited",
             Kind::OverBudget => "budget_exceeded",
+            Kind::UnknownModel => "model_not_found",
+            Kind::ContextTooLong => "context_length_exceeded",
+            Kind::UpstreamClosed => "upstream_closed",
             Kind::UpstreamUnreachable => "upstream_unreachable",
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::UpstreamBroke => "upstream_broke",
@@ -82,8 +91,13 @@ impl Kind {
             | Kind::ModelNotAllowed
             | Kind::RateLimited
             | Kind::OverBudget
-            | Kind::OnlyIfCached => Side::Client,
-            Kind::UpstreamUnreachable | Kind::UpstreamTimeout | Kind::UpstreamBroke => Side::Upstream,
+            | Kind::OnlyIfCached
+            | Kind::UnknownModel
+            | Kind::ContextTooLong => Side::Client,
+            Kind::UpstreamUnreachable
+            | Kind::UpstreamTimeout
+            | Kind::UpstreamBroke
+            | Kind::UpstreamClosed => Side::Upstream,
             Kind::Draining | Kind::Overloaded | Kind::Internal => Side::Ours,
         }
     }

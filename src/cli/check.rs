@@ -29,7 +29,8 @@ pub fn summary(config: &Config) -> String {
         vec![("listen", server.listen.to_string()), ("admin", format!("{}{token}", server.admin_listen))];
     for upstream in &config.upstreams {
         let credential = if upstream.key.is_some() { "its own key" } else { "the clients' credentials" };
-        lines.push(("upstream", format!("{} at {}, with {credential}", upstream.name, upstream.url)));
+        let (name, url, kind) = (&upstream.name, &upstream.url, upstream.api.kind.word());
+        lines.push(("upstream", format!("{name} at {url}, which speaks {kind}, with {credential}")));
     }
     if config.upstreams.is_empty() {
         lines

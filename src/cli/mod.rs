@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `serve` | answers from the cache, and passes on what it cannot answer |
 //! | `check` | says every problem of the config |
+//! | `convert` | our config out of another gateway's |
 //! | `demo` | a workload against a stand-in, and what was saved |
 //! | `keys` | virtual keys: made, listed, rotated, disabled, expired |
 //! | `savings` | what the ledger says was spent and saved |
@@ -12,6 +13,7 @@
 //! | `stand_in` | an upstream for tests, demos and benches |
 
 pub mod check;
+pub mod convert;
 pub mod demo;
 pub mod eval;
 pub mod keys;
@@ -48,6 +50,8 @@ enum Command {
     Keys(keys::Args),
     /// Say what was spent and saved, by key, team, tag, model or day
     Savings(savings::Args),
+    /// Write a config out of another gateway's
+    Convert(convert::Args),
     /// Measure hits against wrong answers, on your own requests or on labelled ones
     Eval(Box<eval::Args>),
     /// Answer like an OpenAI-compatible API, for tests, demos and benches
@@ -109,6 +113,7 @@ impl Cli {
             Command::Check(args) => check::run(args, &mut io::stdout().lock()),
             Command::Keys(args) => keys::run(args, &mut io::stdout().lock()),
             Command::Savings(args) => savings::run(&args, &mut io::stdout().lock()),
+            Command::Convert(args) => convert::run(args, &mut io::stdout().lock(), &mut io::stderr().lock()),
             Command::Demo(args) => demonstrate(args),
             Command::StandIn(args) => {
                 let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -9,13 +9,15 @@
 //!
 //! | file | has |
 //! |---|---|
+//! | `kind` | the API that a deployment speaks, and the word for it |
 //! | `policy` | what may differ by route: cache mode, scope, ttl, semantic settings |
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `judge` | the part of `read` for `[semantic.judge]`, and audits that nothing asks for |
-//! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
 //! | `accounts`, `books` | prices, the ledger and names of callers, and the part of `read` for them |
 //! | `keys`, `grants` | virtual keys, likewise |
+//! | `routing` | models, their deployments, and how to choose among them |
+//! | `upstreams`, `models`, `policies` | the parts of `read` for `[[upstream]]`, for `[[model]]` and `[router]`, and for routes and what they override |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -29,17 +31,21 @@ mod change;
 mod grants;
 mod judge;
 pub mod keys;
+mod kind;
+mod models;
 mod policies;
 pub mod policy;
 pub mod problem;
 pub mod read;
 mod reader;
+pub mod routing;
 pub mod source;
 mod unserved;
 mod upstreams;
 mod values;
 pub mod watch;
 
+pub use kind::{Api, Kind};
 pub use policy::{
     AuditBy, AuditPolicy, CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness,
 };
@@ -59,6 +65,9 @@ pub struct Config {
     pub cache: Cache,
     pub semantic: Semantic,
     pub upstreams: Vec<Upstream>,
+    /// Empty where every upstream takes every model.
+    pub models: Vec<routing::Model>,
+    pub router: routing::Router,
     /// The policy where no route matches.
     pub policy: Policy,
     /// In the file's order; the first that matches decides.
@@ -157,6 +166,7 @@ pub struct Upstream {
     pub name: String,
     /// Scheme, host, port and, if any, a path prefix without a trailing slash.
     pub url: String,
+    pub api: Api,
     /// Sent in place of the client's credential. Absent: the client's own passes on.
     pub key: Option<Secret>,
     /// Default 5 s.
@@ -165,6 +175,10 @@ pub struct Upstream {
     pub first_byte_timeout: Duration,
     /// Between two chunks of an answer. Default 120 s.
     pub idle_timeout: Duration,
+    /// From the request sent to the end of the answer. Default: no limit.
+    pub total_timeout: Option<Duration>,
+    /// Where it is; requests bound to another region never go there.
+    pub region: Option<String>,
 }
 
 /// `[[route]]`: which requests, and the policy they get (already merged with `[cache]`, `[semantic]`).
@@ -257,7 +271,7 @@ impl RouteMatch {
 }
 
 /// Whether `text` is `pattern`, or begins with it where it ends in `*`.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => text.starts_with(prefix),
         None => text == pattern,
@@ -323,10 +337,13 @@ impl Upstream {
         Upstream {
             name,
             url,
+            api: Api::default(),
             key: None,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(120),
+            total_timeout: None,
+            region: None,
         }
     }
 }

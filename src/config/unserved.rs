@@ -5,8 +5,17 @@
 const UNSERVED: &[(&str, &str, &str)] = &[
     ("", "redis", "answers are not shared through Redis in this version; remove [redis]"),
     ("", "store", "entries are kept in memory only in this version; remove [store]"),
-    ("", "model", "models are not mapped to deployments in this version; remove [[model]]"),
     ("route.match", "key", "routes are not matched by key in this version; give the key its own `cache`"),
+    (
+        "model",
+        "cascade",
+        "asking a cheap model first and escalating is not served in this version; use `fallback`, or ask each model by name",
+    ),
+    (
+        "router",
+        "cascade",
+        "asking a cheap model first and escalating is not served in this version; use `fallback`, or ask each model by name",
+    ),
 ];
 
 /// Why this version refuses a name that the contract knows; `None` where it does not.

@@ -134,11 +134,11 @@ impl Gateway {
         let fetched = async {
             let sent = visit.settings.upstream.send(outgoing).await;
             let incoming = sent.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
-            let deployment = incoming.deployment.clone();
-            visit.tab.deployment(&deployment);
-            Ok((deployment, self.take_apart(&visit, incoming, &missing, &known).await?))
+            let way = incoming.way.clone();
+            visit.tab.deployment(&way.deployment);
+            Ok((way, self.take_apart(&visit, incoming, &missing, &known).await?))
         };
-        let (deployment, mut reply) = match fetched.await {
+        let (way, mut reply) = match fetched.await {
             Ok(fetched) => fetched,
             Err(fault) => {
                 super::not_reached(&visit.tab, &fault);
@@ -151,14 +151,17 @@ impl Gateway {
         if let (Some(leader), ReplyBody::Whole(parts)) = (leader, &reply.body)
             && !reply.headers.contains_key(CONTENT_ENCODING)
         {
-            let head =
-                Head { status: reply.status, headers: reply.headers.clone(), deployment: deployment.clone() };
+            let head = Head {
+                status: reply.status,
+                headers: reply.headers.clone(),
+                deployment: way.deployment.clone(),
+            };
             leader.head(head);
             parts.iter().for_each(|part| leader.push(part.clone()));
             leader.complete();
         }
         if visit.policy().headers {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }

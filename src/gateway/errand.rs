@@ -20,7 +20,7 @@ use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
 use crate::tape::live::Head;
 use crate::tape::{Ended, Recorder};
-use crate::upstream::{Chunks, Incoming, Outgoing};
+use crate::upstream::{Chunks, Incoming, Outgoing, Way};
 use crate::wire::Dialect;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -56,7 +56,7 @@ pub struct Errand {
     pub tab: Tab,
 }
 
-type Answer = Result<(Arc<str>, Reply), Fault>;
+type Answer = Result<(Way, Reply), Fault>;
 
 impl Errand {
     /// Sets out, and comes back with the head of the answer; its body then flows.
@@ -76,11 +76,11 @@ impl Errand {
             Pin::new(&mut answer).poll(cx)
         });
         let lost = || Fault::new(Kind::Internal, "the request was lost inside the proxy");
-        let (deployment, mut reply) = head.await.unwrap_or_else(|_| Err(lost()))?;
+        let (way, mut reply) = head.await.unwrap_or_else(|_| Err(lost()))?;
         if let ReplyBody::Flow(flow) = reply.body {
             reply.body = ReplyBody::Flow(Box::pin(Delivery { flow, waiting, handed_over: false }));
         }
-        Ok((deployment, reply))
+        Ok((way, reply))
     }
 
     async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
@@ -105,8 +105,8 @@ impl Errand {
                 return;
             }
         };
-        let Incoming { status, headers, deployment, body } = incoming;
-        tab.deployment(&deployment);
+        let Incoming { status, headers, way, body } = incoming;
+        tab.deployment(&way.deployment);
         match status.is_success() {
             true => gateway.accounts.prove(caller),
             false => tab.unbilled(),
@@ -116,12 +116,14 @@ impl Errand {
         // A leader that cannot be read along is dropped here: its followers take seats of their own.
         let leader = leader.filter(|_| recorder.decodes());
         if let Some(leader) = &leader {
-            leader.head(Head { status, headers: plain_headers(&headers), deployment: deployment.clone() });
+            let deployment = way.deployment.clone();
+            leader.head(Head { status, headers: plain_headers(&headers), deployment });
         }
         let (to_client, from_errand) = lane::lane();
         let reply = Reply { status, headers, body: ReplyBody::Flow(Box::pin(from_errand)) };
-        let _ = client.send(Ok((deployment, reply)));
-        let keep = (status == StatusCode::OK).then_some(keep);
+        // An answer of another model than the one asked for would outlive the need for it.
+        let keep = (status == StatusCode::OK && !way.substitute).then_some(keep);
+        let _ = client.send(Ok((way, reply)));
         let (gateway, recorder) = (gateway.clone(), Some(recorder));
         let reading = Reading { gateway, settings, recorder, keep, coming, leader, tab };
         reading.read(body, to_client, length).await;

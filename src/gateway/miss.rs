@@ -11,7 +11,7 @@ use crate::base::fault::Fault;
 use crate::cache::flight::{Leader, Seat};
 use crate::cache::{Embedding, Found, Looked, Missed, Verdict};
 use crate::tape::live::{Follower, Head, LiveEnd};
-use crate::upstream::{Outgoing, OutgoingBody};
+use crate::upstream::{Outgoing, OutgoingBody, Way};
 use http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,9 +113,9 @@ impl Gateway {
         let outgoing = Outgoing { method: Method::POST, target, headers, body: OutgoingBody::Whole(body) };
         let keep = Keep { canon, terms, embedding, sketch, shadow };
         let errand = Errand { settings, dialect, caller, outgoing, keep, leader, tab };
-        let (deployment, mut reply) = errand.send(self).await?;
+        let (way, mut reply) = errand.send(self).await?;
         if show {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }
@@ -144,7 +144,7 @@ impl Gateway {
     pub(super) fn read_along(&self, head: Head, follower: Follower, show: bool) -> (Verdict, Reply) {
         let Head { status, mut headers, deployment } = head;
         if show {
-            report::put(&mut headers, &Verdict::Follow, Some(&deployment), self.clock.now());
+            report::put(&mut headers, &Verdict::Follow, Some(&Way::straight(deployment)), self.clock.now());
         }
         (Verdict::Follow, Reply { status, headers, body: ReplyBody::Flow(Box::pin(follower.body())) })
     }

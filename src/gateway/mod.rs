@@ -17,13 +17,16 @@
 //! | `metered` | an answer that passes by the cache, read along for what it cost |
 //! | `detach` | work that outlives the one who waits for it |
 //! | `embeddings` | `/v1/embeddings`, input by input |
+//! | `closing` | the last word of an event stream that broke off |
 //! | `coding` | a stored answer in a coding that the client accepts |
 //! | `lane` | from the errand to the client, bounded in bytes |
 //! | `trust` | audits, budgets of wrong answers, observe mode |
 //! | `explain` | what would become of a request, and why |
+//! | `models` | the list of models, where the config names them all |
 //! | `sentence` | the words of verdicts, in sentences |
 //! | `report` | the headers that say what was decided |
 
+mod closing;
 pub mod coding;
 pub mod detach;
 pub mod directives;
@@ -33,6 +36,7 @@ pub mod explain;
 pub mod lane;
 pub mod metered;
 pub mod miss;
+mod models;
 pub mod report;
 mod sentence;
 pub mod trust;
@@ -48,7 +52,7 @@ use crate::canon::Bypass;
 use crate::config::Config;
 use crate::tape::Recorder;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream};
+use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream, Way};
 use crate::wire::Dialect;
 use crate::wire::usage::Usage;
 use arc_swap::ArcSwap;
@@ -86,7 +90,8 @@ pub struct Reply {
 pub enum ReplyBody {
     /// All there, in a few pieces; the front sends a `content-length`.
     Whole(Vec<Bytes>),
-    /// Still coming. An error ends the connection, so that the client sees a cut, not an end.
+    /// Still coming. An error ends the connection, so that the client sees a cut, not an end; of an event
+    /// stream it becomes an event first, where it can (`closing`).
     Flow(Chunks),
 }
 
@@ -129,6 +134,9 @@ impl Gateway {
         match (dialect, body) {
             (Some(dialect), AskBody::Whole(body)) => self.consider(dialect, target, headers, body).await,
             (_, AskBody::Whole(body)) => {
+                if let Some(list) = self.model_list(&method, target.path()) {
+                    return Ok(list);
+                }
                 self.pass(Outgoing { method, target, headers, body: OutgoingBody::Whole(body) }).await
             }
             (_, AskBody::Flow(flow)) => {
@@ -173,7 +181,7 @@ impl Gateway {
         let reason = verdict.reason().unwrap_or("");
         self.metrics.answered(dialect.word(), verdict.word(), tier, reason, began.elapsed());
         tracing::debug!(dialect = dialect.word(), verdict = verdict.word(), tier, reason, "answered");
-        Ok(reply)
+        Ok(closing::with_error_event(dialect, reply))
     }
 
     /// A chat completion or a text completion.
@@ -231,12 +239,12 @@ impl Gateway {
             tab.ask("bypass", body)?;
         }
         let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
-        let (deployment, mut reply) = sent?;
-        tab.deployment(&deployment);
+        let (way, mut reply) = sent?;
+        tab.deployment(&way.deployment);
         self.meter(&mut reply, dialect, tab);
         let verdict = Verdict::Bypass(why);
         if show {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }
@@ -270,8 +278,8 @@ impl Gateway {
         let tab = self.accounts.open_tab(&who, "pass", "", &[])?;
         tab.ask("pass", b"")?;
         let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
-        let (deployment, reply) = sent?;
-        tab.deployment(&deployment);
+        let (way, reply) = sent?;
+        tab.deployment(&way.deployment);
         match reply.status.is_success() {
             true => tab.paid(Ended::Whole, None, None),
             false => tab.unbilled(),
@@ -279,14 +287,14 @@ impl Gateway {
         Ok(reply)
     }
 
-    async fn forward(&self, outgoing: Outgoing) -> Result<(Arc<str>, Reply), Fault> {
+    async fn forward(&self, outgoing: Outgoing) -> Result<(Way, Reply), Fault> {
         let settings = self.settings.load_full();
-        let Incoming { status, headers, deployment, body } = settings
+        let Incoming { status, headers, way, body } = settings
             .upstream
             .send(outgoing)
             .await
             .inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
-        Ok((deployment, Reply { status, headers, body: ReplyBody::Flow(body) }))
+        Ok((way, Reply { status, headers, body: ReplyBody::Flow(body) }))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::base::clock::Millis;
 use crate::base::money::NanoUsd;
 use crate::cache::Verdict;
+use crate::upstream::Way;
 use http::header::AGE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -15,11 +16,13 @@ const ENTRY: HeaderName = HeaderName::from_static("x-reprise-entry");
 const SAVED: HeaderName = HeaderName::from_static("x-reprise-saved-usd");
 const BUDGET: HeaderName = HeaderName::from_static("x-reprise-budget-warning");
 const DEPLOYMENT: HeaderName = HeaderName::from_static("x-reprise-deployment");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-reprise-attempts");
+const TRIED: HeaderName = HeaderName::from_static("x-reprise-tried");
 
 /// Puts the verdict on the answer. `Cache-Status` is appended, as RFC 9211 asks, after those of the
 /// caches behind us; an `x-reprise-*` of a Reprise behind us is replaced.
-pub fn put(headers: &mut HeaderMap, verdict: &Verdict, deployment: Option<&str>, now: Millis) {
-    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, SAVED, DEPLOYMENT] {
+pub fn put(headers: &mut HeaderMap, verdict: &Verdict, way: Option<&Way>, now: Millis) {
+    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, SAVED, DEPLOYMENT, ATTEMPTS, TRIED] {
         headers.remove(name);
     }
     headers.insert(VERDICT, HeaderValue::from_static(verdict.word()));
@@ -29,8 +32,14 @@ pub fn put(headers: &mut HeaderMap, verdict: &Verdict, deployment: Option<&str>,
     if let Some(tier) = verdict.tier() {
         headers.insert(TIER, HeaderValue::from_static(tier.word()));
     }
-    if let Some(name) = deployment {
-        set(headers, DEPLOYMENT, name);
+    if let Some(way) = way {
+        set(headers, DEPLOYMENT, &way.deployment);
+        if way.attempts > 0 {
+            headers.insert(ATTEMPTS, HeaderValue::from(way.attempts));
+        }
+        if let Some(tried) = &way.tried {
+            set(headers, TRIED, tried);
+        }
     }
     match verdict {
         Verdict::Hit { entry, tier, score } => {

@@ -174,6 +174,7 @@ impl Gateway {
         wishes.ttl = wishes.ttl.or(who.ttl());
         let read = request::read(dialect, &body);
         let model = read.as_ref().ok().map(|request| request.model());
+        let binding = settings.upstream.bind(model, &headers)?;
         let config = &settings.config;
         let route = config.route_for(target.path(), model, |name| headers.get(name)?.to_str().ok());
         let policy = config.policy_of(route);
@@ -194,6 +195,7 @@ impl Gateway {
         }
         let Ok(request) = read else { return aside(headers, body, Bypass::Unreadable, tab) };
         let scope = self.accounts.scope(&who, policy.scope, wishes.namespace.as_deref());
+        let scope = binding.map_or(scope, |binding| binding.within(scope));
         let shaping = key_headers(&headers, &config.cache.key_headers);
         let around = circumstances(scope, dialect, &target, &shaping);
         match request {

@@ -26,6 +26,7 @@
 //! Recording one request costs two hash look-ups and no allocation.
 
 use super::accounts::AccountMetrics;
+use super::deployments::Deployments;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -75,7 +76,7 @@ label!(ByWord, word);
 
 /// Buckets from 10 microseconds, an exact hit, to 10 minutes, a long answer.
 #[derive(Clone)]
-struct Seconds;
+pub(super) struct Seconds;
 
 impl MetricConstructor<Histogram> for Seconds {
     fn new_metric(&self) -> Histogram {
@@ -118,6 +119,8 @@ pub struct Metrics {
     /// The books, by key.
     pub accounts: AccountMetrics,
     gauges: [Gauge; 8],
+    /// Of each deployment: `telemetry::deployments`.
+    pub deployments: Deployments,
     embeddings: Counter,
     embeddings_shed: Counter,
     embedding_time: Counter<f64, AtomicU64>,
@@ -163,12 +166,14 @@ impl Metrics {
             audit_tokens: Family::default(),
             accounts: AccountMetrics::default(),
             gauges,
+            deployments: Deployments::default(),
             embeddings: Counter::default(),
             embeddings_shed: Counter::default(),
             embedding_time: Counter::default(),
             registry: Registry::default(),
             scrape: Mutex::default(),
         };
+        metrics.deployments.register(&mut registry);
         registry.register("requests", "Requests that the cache considered", metrics.requests.clone());
         registry.register(
             "request_failures",

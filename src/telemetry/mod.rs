@@ -1,9 +1,10 @@
 //! How the process shows what it does: logs and numbers.
 //!
 //! Logs go to standard error, one line an event, at the level of `log.filter`; a prompt, an answer or
-//! a credential is never in them. Numbers are in `metrics`, the closed list of their names.
+//! a credential is never in them. Numbers are in `metrics`, the closed list of their names, and `deployments`.
 
 pub mod accounts;
+pub mod deployments;
 pub mod metrics;
 
 use crate::config::Log;

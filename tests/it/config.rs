@@ -200,10 +200,6 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "[[key]]\nname = \"a\"",
             "1:1  key  needs a `name` and a `secret`, as \"env:NAME\" or \"file:PATH\"",
         ),
-        (
-            "[[model]]\nname = \"a\"",
-            "1:3  model  models are not mapped to deployments in this version; remove [[model]]",
-        ),
         ("a = = 1", "1:5  (syntax)  is not TOML: extra `=`, expected nothing"),
         ("[log]\njson = true\njson = true", "3:1  (syntax)  is not TOML: duplicate key"),
     ];
