@@ -59,6 +59,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
     let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
+    cache.set_linger(config.longest_stale());
     let accounts = Accounts::new(rand::random(), clock.clone());
     let gateway = Arc::new(Gateway {
         settings: ArcSwap::from_pointee(Settings { config, upstream }),
@@ -238,6 +239,7 @@ impl Running {
         } else {
             Upstream::new(&config, &self.gateway.metrics)?
         };
+        self.gateway.cache.set_linger(config.longest_stale());
         self.gateway.settings.store(Arc::new(Settings { config, upstream }));
         tracing::info!("config reloaded");
         Ok(())

@@ -207,6 +207,12 @@ impl Config {
         self.policy_of(self.route_for(path, model, header))
     }
 
+    /// The longest `stale_if_error` of any route: so long are expired entries held.
+    pub fn longest_stale(&self) -> Duration {
+        let policies = self.routes.iter().map(|route| &route.policy).chain([&self.policy]);
+        policies.map(|policy| policy.stale_if_error).max().unwrap_or_default()
+    }
+
     /// Whether any request may be compared by meaning: without one, no model need be loaded.
     pub fn wants_semantic(&self) -> bool {
         let policies = self.routes.iter().map(|route| &route.policy).chain([&self.policy]);

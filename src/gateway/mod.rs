@@ -22,6 +22,7 @@
 //! | `explain` | what would become of a request, and why |
 //! | `models` | the list of models, where the config names them all |
 //! | `sentence` | the words of verdicts, in sentences |
+//! | `stale` | an expired answer in place of an error |
 //! | `report` | the headers that say what was decided |
 
 mod closing;
@@ -36,6 +37,7 @@ pub mod miss;
 mod models;
 pub mod report;
 mod sentence;
+mod stale;
 pub mod visit;
 
 use crate::accounts::Accounts;
@@ -162,14 +164,17 @@ impl Gateway {
         if visit.wishes.no_cache {
             return self.ask(visit, Verdict::Bypass(Bypass::ClientNoCache), None, None).await;
         }
+        let ground = self.ground(&visit);
         match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) if self.may_hit(&visit) => Ok(self.play(&visit, found)),
-            Looked::Hit(_) => self.miss(visit, crate::cache::Missed::Unproven, None).await,
+            Looked::Hit(_) => {
+                self.or_stale(ground, self.miss(visit, crate::cache::Missed::Unproven, None).await)
+            }
             Looked::Miss { .. } if visit.wishes.only_if_cached => Err(Fault::new(
                 Kind::OnlyIfCached,
                 "nothing stored answers this request; leave out only-if-cached to ask upstream",
             )),
-            Looked::Miss { why, vector } => self.miss(visit, why, vector).await,
+            Looked::Miss { why, vector } => self.or_stale(ground, self.miss(visit, why, vector).await),
         }
     }
 
