@@ -65,6 +65,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
     let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
+    cache.set_linger(config.longest_stale());
     let accounts = Accounts::open(&config, clock.clone(), metrics.clone(), tasks.clone())?;
     let trust = Trust::new(&config);
     let watches = trust.open(&config, None)?;
@@ -252,6 +253,7 @@ impl Running {
         };
         let watches = self.gateway.trust.open(&config, Some(&old.watches))?;
         self.gateway.accounts.reload(&config);
+        self.gateway.cache.set_linger(config.longest_stale());
         self.gateway.settings.store(Arc::new(Settings { config, upstream, watches }));
         tracing::info!("config reloaded");
         Ok(())

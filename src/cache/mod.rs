@@ -47,6 +47,7 @@ use feedback::Feedback;
 use flight::Flights;
 use outlines::Outlines;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 
 /// All tiers of one process. Shared by `Arc`; every method may be called from any number of tasks.
@@ -67,6 +68,11 @@ impl Cache {
         let store = Store::new(memory, semantic.clone(), metrics);
         let (outlines, feedback) = (Outlines::new(), Feedback::new());
         Cache { store, semantic, flights: Arc::default(), outlines, feedback, clock }
+    }
+
+    /// Holds what is stored from now on for so long past its expiry, for `stale`.
+    pub fn set_linger(&self, span: Duration) {
+        self.store.set_linger(span);
     }
 
     /// From now on questions are compared by meaning with this model.

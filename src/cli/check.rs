@@ -1,6 +1,7 @@
 //! `reprise check`: all problems of a config, or what would run.
 
 use super::{ConfigArgs, Failure, say};
+use crate::config::routing::Model;
 use crate::config::{CacheMode, Config, Policy, RouteMatch, ScopeBy, SemanticMode, Strictness};
 use bytesize::ByteSize;
 use std::io::Write;
@@ -36,6 +37,7 @@ pub fn summary(config: &Config) -> String {
         lines
             .push(("upstream", "none: the stand-in would answer; set [[upstream]] or --upstream".to_owned()));
     }
+    lines.extend(config.models.iter().map(|model| ("serves", model_text(config, model))));
     lines.push(("memory", ByteSize::b(cache.memory).display().iec().to_string()));
     if config.wants_semantic() {
         let threads = if semantic.threads == 1 { "thread" } else { "threads" };
@@ -67,6 +69,21 @@ fn keys_text(config: &Config) -> String {
     let keys = &config.accounts.keys;
     let required = if keys.required { "required" } else { "not required" };
     format!("{required}, {} listed", keys.listed.len())
+}
+
+/// `gpt-4o (best) from azure-eu, openai by latency, else gpt-4o-mini`
+fn model_text(config: &Config, model: &Model) -> String {
+    let aliases = match model.aliases.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", model.aliases.join(", ")),
+    };
+    let deployments: Vec<&str> = model.deployments.iter().map(|one| one.name.as_str()).collect();
+    let strategy = model.strategy.unwrap_or(config.router.strategy).word();
+    let chain = match model.fallback.is_empty() {
+        true => String::new(),
+        false => format!(", else {}", model.fallback.join(", ")),
+    };
+    format!("{}{aliases} from {} by {strategy}{chain}", model.name, deployments.join(", "))
 }
 
 fn policy_text(policy: &Policy) -> String {

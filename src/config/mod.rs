@@ -240,6 +240,11 @@ impl Config {
         [&self.policy].into_iter().chain(self.routes.iter().map(|route| &route.policy))
     }
 
+    /// The longest `stale_if_error` of any route: so long are expired entries held.
+    pub fn longest_stale(&self) -> Duration {
+        self.policies().map(|policy| policy.stale_if_error).max().unwrap_or_default()
+    }
+
     /// Whether any request may be compared by meaning: without one, no model need be loaded.
     pub fn wants_semantic(&self) -> bool {
         self.policies()

@@ -42,6 +42,9 @@ pub(super) fn read(
         mode: cache.get("mode", |given| values::one_of(given, CACHE_MODES)).unwrap_or(base.mode),
         scope: cache.get("scope", scope).unwrap_or(base.scope),
         ttl: cache.get("ttl", |given| values::duration(given, MS..=YEAR)).unwrap_or(base.ttl),
+        stale_if_error: cache
+            .get("stale_if_error", |given| values::duration(given, Duration::ZERO..=YEAR))
+            .unwrap_or(base.stale_if_error),
         keep_truncated: cache.get("keep_truncated", values::boolean).unwrap_or(base.keep_truncated),
         headers: cache.get("headers", values::boolean).unwrap_or(base.headers),
         semantic: read_semantic(semantic, base.semantic, judge),

@@ -112,6 +112,8 @@ pub struct Policy {
     pub scope: ScopeBy,
     /// How long an entry is fresh. Default 1 h.
     pub ttl: Duration,
+    /// How long an expired entry may stand in for an upstream that fails. Default: not at all.
+    pub stale_if_error: Duration,
     /// Whether an answer cut by `length` or `content_filter` may be kept. Default false.
     pub keep_truncated: bool,
     /// Whether `Cache-Status` and `x-reprise-*` are put on answers. Default true.
@@ -138,6 +140,7 @@ impl Default for Policy {
             mode: CacheMode::Semantic,
             scope: ScopeBy::Key,
             ttl: Duration::from_secs(3_600),
+            stale_if_error: Duration::ZERO,
             keep_truncated: false,
             headers: true,
             semantic: SemanticPolicy {

@@ -135,7 +135,7 @@ impl Gateway {
             let sent = visit.settings.upstream.send(outgoing).await;
             let incoming = sent.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
             let way = incoming.way.clone();
-            visit.tab.deployment(&way.deployment);
+            super::served(&visit.tab, &way);
             Ok((way, self.take_apart(&visit, incoming, &missing, &known).await?))
         };
         let (way, mut reply) = match fetched.await {

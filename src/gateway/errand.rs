@@ -106,7 +106,7 @@ impl Errand {
             }
         };
         let Incoming { status, headers, way, body } = incoming;
-        tab.deployment(&way.deployment);
+        super::served(&tab, &way);
         match status.is_success() {
             true => gateway.accounts.prove(caller),
             false => tab.unbilled(),
@@ -269,12 +269,12 @@ impl Reading {
     /// The answer has ended by its own word: keep it, if it is whole.
     async fn close(&mut self) {
         let Some(recorder) = self.recorder.take() else { return };
-        let Some(keep) = self.keep.take() else { return };
         let recording = recorder.finish(true);
         self.tab.paid(metered::ended(recording.ended), recording.usage, None);
         if let (Some(leader), Some(usage)) = (&self.leader, recording.usage) {
             leader.cost(usage);
         }
+        let Some(keep) = self.keep.take() else { return };
         self.gateway.metrics.taped(recording.ended.word());
         let Some(tape) = recording.tape else { return };
         if let Some(shadow) = keep.shadow {

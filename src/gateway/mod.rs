@@ -24,6 +24,7 @@
 //! | `explain` | what would become of a request, and why |
 //! | `models` | the list of models, where the config names them all |
 //! | `sentence` | the words of verdicts, in sentences |
+//! | `stale` | an expired answer in place of an error |
 //! | `report` | the headers that say what was decided |
 
 mod closing;
@@ -39,6 +40,7 @@ pub mod miss;
 mod models;
 pub mod report;
 mod sentence;
+mod stale;
 pub mod trust;
 pub mod visit;
 
@@ -134,9 +136,6 @@ impl Gateway {
         match (dialect, body) {
             (Some(dialect), AskBody::Whole(body)) => self.consider(dialect, target, headers, body).await,
             (_, AskBody::Whole(body)) => {
-                if let Some(list) = self.model_list(&method, target.path()) {
-                    return Ok(list);
-                }
                 self.pass(Outgoing { method, target, headers, body: OutgoingBody::Whole(body) }).await
             }
             (_, AskBody::Flow(flow)) => {
@@ -194,14 +193,20 @@ impl Gateway {
                 .ask(visit, Verdict::Bypass(Bypass::ClientNoCache), Embedding::NotAsked, None, None)
                 .await;
         }
+        let ground = self.ground(&visit);
         match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) if self.may_hit(&visit) => match visit.policy().observes() {
                 false => Ok(self.hit(visit, found)),
                 true => self.observe(visit, found).await,
             },
-            Looked::Hit(_) => self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await,
+            Looked::Hit(_) => {
+                let answered = self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await;
+                self.or_stale(ground, answered)
+            }
             Looked::Miss { .. } if visit.wishes.only_if_cached => Err(only_if_cached()),
-            Looked::Miss { why, embedding, near } => self.miss(visit, why, embedding, near).await,
+            Looked::Miss { why, embedding, near } => {
+                self.or_stale(ground, self.miss(visit, why, embedding, near).await)
+            }
         }
     }
 
@@ -240,7 +245,7 @@ impl Gateway {
         }
         let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
         let (way, mut reply) = sent?;
-        tab.deployment(&way.deployment);
+        served(&tab, &way);
         self.meter(&mut reply, dialect, tab);
         let verdict = Verdict::Bypass(why);
         if show {
@@ -271,6 +276,9 @@ impl Gateway {
             Ok(who) => who,
             Err(fault) => return Err(self.accounts.slow_down(fault).await),
         };
+        if let Some(list) = self.model_list(&outgoing.method, outgoing.target.path()) {
+            return Ok(list);
+        }
         if outgoing.method != Method::POST {
             return self.forward(outgoing).await.map(|(_, reply)| reply);
         }
@@ -279,7 +287,7 @@ impl Gateway {
         tab.ask("pass", b"")?;
         let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
         let (way, reply) = sent?;
-        tab.deployment(&way.deployment);
+        served(&tab, &way);
         match reply.status.is_success() {
             true => tab.paid(Ended::Whole, None, None),
             false => tab.unbilled(),
@@ -298,9 +306,18 @@ impl Gateway {
     }
 }
 
+/// Who answers, and at which model's price.
+fn served(tab: &Tab, way: &Way) {
+    tab.deployment(&way.deployment);
+    if let Some(model) = &way.model {
+        tab.served_by(model);
+    }
+}
+
 /// Nothing is charged for a request that did not arrive.
 fn not_reached(tab: &Tab, fault: &Fault) {
-    if fault.kind == Kind::UpstreamUnreachable {
+    use Kind::{ContextTooLong, UnknownModel, UpstreamClosed, UpstreamUnreachable};
+    if matches!(fault.kind, UpstreamUnreachable | UpstreamClosed | UnknownModel | ContextTooLong) {
         tab.unbilled();
     }
 }

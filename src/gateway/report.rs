@@ -43,8 +43,13 @@ pub fn put(headers: &mut HeaderMap, verdict: &Verdict, way: Option<&Way>, now: M
     }
     match verdict {
         Verdict::Hit { entry, tier, score } => {
-            let ttl = entry.ttl(now).as_secs();
-            append(headers, &format!("reprise; hit; ttl={ttl}; detail={}", tier.word()));
+            // What has expired has less than no time left (RFC 9211 §2.2).
+            let (ttl, over) = (entry.ttl(now).as_secs(), now.since(entry.expires).as_secs());
+            let sign = if entry.is_fresh(now) { "" } else { "-" };
+            append(headers, &format!("reprise; hit; ttl={sign}{}; detail={}", ttl + over, tier.word()));
+            if !entry.is_fresh(now) {
+                headers.insert(REASON, HeaderValue::from_static("stale_if_error"));
+            }
             headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
             set(headers, ENTRY, &entry.id());
             if let Some(score) = score {

@@ -8,6 +8,7 @@
 //! | `decision_seconds` | verdict | from the body read to the head of the answer |
 //! | `upstream_failures_total` | code | exchanges that the upstream failed |
 //! | `tapes_total` | ended | recordings, by how they ended |
+//! | `stale_total` | | expired answers served because the upstream failed |
 //! | `followers_total` | | requests that followed another's flight |
 //! | `saved_tokens_total` | kind | tokens of answers that came from the cache |
 //! | `feedback_total` | word | reports on entries: `right`, `dropped`, `tightened`, `unknown` |
@@ -111,6 +112,7 @@ pub struct Metrics {
     upstream_failures: Family<ByCode, Counter>,
     tapes: Family<ByEnded, Counter>,
     followers: Counter,
+    stale: Counter,
     saved_tokens: Family<ByKind, Counter>,
     evictions: Family<ByCause, Counter>,
     feedback: Family<ByWord, Counter>,
@@ -159,6 +161,7 @@ impl Metrics {
             upstream_failures: Family::default(),
             tapes: Family::default(),
             followers: Counter::default(),
+            stale: Counter::default(),
             saved_tokens: Family::default(),
             evictions: Family::default(),
             feedback: Family::default(),
@@ -192,6 +195,7 @@ impl Metrics {
         );
         registry.register("tapes", "Recordings, by how they ended", metrics.tapes.clone());
         registry.register("followers", "Requests that followed a flight", metrics.followers.clone());
+        registry.register("stale", "Expired answers served for a failing upstream", metrics.stale.clone());
         registry.register("saved_tokens", "Tokens of answers from the cache", metrics.saved_tokens.clone());
         registry.register("evictions", "Entries that left L1", metrics.evictions.clone());
         registry.register("feedback", "Reports on entries", metrics.feedback.clone());
@@ -224,6 +228,10 @@ impl Metrics {
 
     pub fn taped(&self, ended: Word) {
         self.tapes.get_or_create(&ByEnded { ended }).inc();
+    }
+
+    pub fn served_stale(&self) {
+        self.stale.inc();
     }
 
     pub fn followed(&self) {

@@ -67,6 +67,8 @@ pub struct Way {
     pub attempts: u32,
     /// Another model than the one asked for answered, which is not to be kept as an answer of that one.
     pub substitute: bool,
+    /// The model's name here, where it is not the one that the client wrote.
+    pub model: Option<Arc<str>>,
     /// What failed before it: `azure-eu 500, openai timeout`.
     pub tried: Option<Arc<str>>,
 }
@@ -74,6 +76,6 @@ pub struct Way {
 impl Way {
     /// Sent, and answered: nothing was chosen.
     pub fn straight(deployment: Arc<str>) -> Way {
-        Way { deployment, attempts: 0, substitute: false, tried: None }
+        Way { deployment, attempts: 0, substitute: false, model: None, tried: None }
     }
 }

@@ -4,7 +4,7 @@ use super::deployment::{Deployment, Unusable};
 use super::router::{Behind, Binding, Exchange, Exchanging, Router};
 use super::{Incoming, Outgoing};
 use crate::base::fault::{Fault, Kind};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::telemetry::metrics::Metrics;
 use http::HeaderMap;
 use std::collections::HashMap;
@@ -53,6 +53,14 @@ impl Upstream {
             }
         };
         Ok(Upstream { roads })
+    }
+
+    /// The one upstream, whatever else is configured.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn alone(upstream: &config::Upstream) -> Result<Upstream, Unusable> {
+        Ok(Upstream { roads: Roads::One(Arc::new(Deployment::of(upstream)?)) })
     }
 
     /// One that asks through a router that was put together elsewhere.

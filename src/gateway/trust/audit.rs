@@ -231,7 +231,9 @@ impl Gateway {
     async fn run_audit(self: &Arc<Self>, audit: Audit) -> Outcome {
         let Audit { settings, dialect, caller, payer, model, outgoing, canon, terms, entry, open } = audit;
         let watch = open.watch().clone();
-        let bill = |usage| self.accounts.overhead(Kind::Audit, payer, &model, usage);
+        let bill = |served: Option<&str>, usage| {
+            self.accounts.overhead(Kind::Audit, payer, served.unwrap_or(&model), usage);
+        };
         let fresh = match self.ask_again(&settings, &watch, dialect, caller, outgoing, bill).await {
             Ok(fresh) => fresh,
             Err(outcome) => return outcome,
@@ -254,15 +256,17 @@ impl Gateway {
         dialect: Dialect,
         caller: Credential,
         outgoing: Outgoing,
-        bill: impl FnOnce(Option<Usage>),
+        bill: impl FnOnce(Option<&str>, Option<Usage>),
     ) -> Result<Tape, Outcome> {
         watch.counts.add(Count::Calls, 1);
         let fresh = match settings.upstream.send(outgoing).await {
             Ok(incoming) if incoming.status == StatusCode::OK => {
                 self.accounts.prove(caller);
+                let way = incoming.way.clone();
                 let fresh = read_whole(incoming, dialect, settings.config.cache.max_entry).await;
-                bill(fresh.as_ref().ok().and_then(|fresh| fresh.as_ref()?.outline.usage));
-                fresh
+                bill(way.model.as_deref(), fresh.as_ref().ok().and_then(|fresh| fresh.as_ref()?.outline.usage));
+                // Another model's answer says nothing about this one's.
+                if way.substitute { Err(Failing::Yes) } else { fresh }
             }
             Ok(incoming) => {
                 let overloaded = incoming.status == StatusCode::TOO_MANY_REQUESTS;

@@ -19,7 +19,7 @@ pub enum State {
     Flowing,
     /// Nothing passes until then.
     Shut(Instant),
-    /// At most as many pass as must succeed.
+    /// One passes, and once it has succeeded as many more as must.
     Probing,
 }
 
@@ -65,6 +65,8 @@ impl Breaker {
         match self.state(now) {
             State::Flowing => true,
             State::Shut(_) => false,
+            // One goes ahead, so that a deployment that is still ill costs one request, not all.
+            State::Probing if self.passed == 0 => self.probing == 0,
             State::Probing => self.probing < self.rules.probes,
         }
     }
@@ -240,23 +242,27 @@ mod tests {
         (0..5).for_each(|_| fail(&mut breaker, now));
         let then = now + 30 * S;
         assert_eq!(breaker.state(then), State::Probing);
-        let probes: Vec<Grant> = (0..3)
+        assert!(breaker.lets_through(then));
+        let first = breaker.enter();
+        assert!(!breaker.lets_through(then), "one goes ahead");
+        breaker.succeeded(first, then);
+        let probes: Vec<Grant> = (0..2)
             .map(|_| {
                 assert!(breaker.lets_through(then));
                 breaker.enter()
             })
             .collect();
-        assert!(!breaker.lets_through(then), "three at once, no more");
-        breaker.succeeded(probes[0], then);
-        breaker.succeeded(probes[1], then);
-        assert_eq!(breaker.state(then), State::Probing);
         assert!(!breaker.lets_through(then), "three in all");
-        breaker.succeeded(probes[2], then);
+        breaker.succeeded(probes[0], then);
+        assert_eq!(breaker.state(then), State::Probing);
+        breaker.succeeded(probes[1], then);
         assert_eq!(breaker.state(then), State::Flowing);
 
         (0..5).for_each(|_| fail(&mut breaker, then));
         let again = then + 30 * S;
         assert!(breaker.lets_through(again));
+        let first = breaker.enter();
+        breaker.succeeded(first, again);
         let (one, other) = (breaker.enter(), breaker.enter());
         breaker.failed(one, again);
         assert_eq!(breaker.state(again), State::Shut(again + 30 * S));
@@ -270,9 +276,9 @@ mod tests {
         (0..5).for_each(|_| fail(&mut breaker, now));
         let then = now + 30 * S;
         assert!(breaker.lets_through(then));
-        let probes = [breaker.enter(), breaker.enter(), breaker.enter()];
+        let probe = breaker.enter();
         assert!(!breaker.lets_through(then));
-        breaker.given_back(probes[1]);
+        breaker.given_back(probe);
         assert!(breaker.lets_through(then));
     }
 

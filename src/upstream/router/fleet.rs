@@ -44,7 +44,7 @@ impl Fleet {
 
     /// Sets a road aside that is far slower than its peers, as long as another is open.
     fn compare(&self, at: usize, now: Instant) {
-        let Some(pace) = self.roads[at].pace() else { return };
+        let Some(pace) = self.roads[at].pace_to_judge() else { return };
         let open = |road: &Road| {
             matches!(road.gate(now, Need::default()), Gate::Open | Gate::Full | Gate::Limited(_))
         };

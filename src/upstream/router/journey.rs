@@ -108,7 +108,7 @@ impl<'r> Journey<'r> {
         while let Some((name, fleet)) = stages.pop_front() {
             let patient = stages.is_empty() && (substitute || fleet.model.fallback.is_empty());
             let why = match self.ask(&name, &fleet, patient, &mut end).await {
-                Stage::Answered(incoming) => return Ok(self.sign(incoming, substitute)),
+                Stage::Answered(incoming) => return Ok(self.sign(incoming, substitute, &name, &fleet)),
                 Stage::Over(fault) => return Err(fault),
                 Stage::Next(why) => why,
             };
@@ -374,9 +374,11 @@ impl<'r> Journey<'r> {
         }
     }
 
-    fn sign(&mut self, mut incoming: Incoming, substitute: bool) -> Incoming {
+    fn sign(&mut self, mut incoming: Incoming, substitute: bool, name: &str, fleet: &Fleet) -> Incoming {
         let tried = (!self.tried.is_empty()).then(|| Tried::list(&self.tried).into());
-        incoming.way = Way { attempts: self.attempts, substitute, tried, ..incoming.way };
+        let name = if fleet.model.name.ends_with('*') { name } else { &fleet.model.name };
+        let model = (name != self.asked.model).then(|| name.into());
+        incoming.way = Way { attempts: self.attempts, substitute, model, tried, ..incoming.way };
         incoming
     }
 }

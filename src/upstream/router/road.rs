@@ -292,8 +292,14 @@ impl Road {
     /// Its mean time to the first byte in seconds, once there are enough answers to judge by.
     pub fn pace(&self) -> Option<f64> {
         let vitals = self.vitals.lock();
-        let enough = if vitals.slowed == 0 { SAMPLES } else { SAMPLES_AGAIN };
-        (vitals.speed.samples >= enough).then_some(vitals.speed.mean)
+        (vitals.speed.samples >= vitals.enough()).then_some(vitals.speed.mean)
+    }
+
+    /// The same, where it is time to compare it with its peers: at every eighth answer.
+    pub fn pace_to_judge(&self) -> Option<f64> {
+        let vitals = self.vitals.lock();
+        let more = vitals.speed.samples.checked_sub(vitals.enough())?;
+        more.is_multiple_of(8).then_some(vitals.speed.mean)
     }
 
     /// Sets it aside; afterwards it is judged by new answers.
@@ -306,6 +312,11 @@ impl Road {
 }
 
 impl Vitals {
+    /// Answers from which it may be called slow.
+    fn enough(&self) -> u32 {
+        if self.slowed == 0 { SAMPLES } else { SAMPLES_AGAIN }
+    }
+
     fn limited(&mut self, settings: &Deployment, now: Instant, need: Need) -> Option<Instant> {
         let out = |told: Option<Told>, need: u64| {
             told.filter(|told| told.until > now && told.remaining < need).map(|told| told.until)

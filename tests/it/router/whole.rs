@@ -5,9 +5,15 @@ use crate::world::{World, chat, chat_with, read};
 use futures_util::StreamExt;
 use reprise::config::{CacheMode, Config, Source};
 use serde_json::json;
+use std::time::Duration;
 
 /// A server over upstreams named `a`, `b` and so on, whose `[[upstream]]` are written before `text`.
 async fn world(count: usize, lines: &str, text: &str) -> (World, Vec<Upstream>) {
+    let (config, upstreams) = config(count, lines, text).await;
+    (World::of(upstreams[0].clone(), config).await, upstreams)
+}
+
+async fn config(count: usize, lines: &str, text: &str) -> (Config, Vec<Upstream>) {
     let mut upstreams = Vec::new();
     let mut all = String::new();
     for name in ["a", "b", "c"].into_iter().take(count) {
@@ -17,7 +23,7 @@ async fn world(count: usize, lines: &str, text: &str) -> (World, Vec<Upstream>) 
     }
     let mut config = Config::read_text(&Source::default(), &format!("{all}{text}")).unwrap();
     config.policy.mode = CacheMode::Exact;
-    (World::of(upstreams[0].clone(), config).await, upstreams)
+    (config, upstreams)
 }
 
 const OVER_A_AND_B: &str = "[[model]]\nname = \"gpt-test\"\n[[model.deployment]]\nupstream = \"a\"\n\
@@ -166,6 +172,48 @@ async fn a_deployment_that_cannot_say_what_is_asked_is_passed_over() {
     let answer = read(world.post("/v1/completions", &json!({ "model": "gpt-test", "prompt": "p" }))).await;
     assert_eq!((answer.status, answer.header("x-reprise-deployment")), (200, Some("a")));
     assert_eq!(answer.header("x-reprise-tried"), None, "it did not fail");
+}
+
+#[tokio::test]
+async fn an_expired_answer_stands_in_for_an_upstream_that_fails() {
+    let (mut config, upstreams) = config(2, "", OVER_A_AND_B).await;
+    config.policy.stale_if_error = Duration::from_secs(600);
+    config.policy.ttl = Duration::from_secs(60);
+    let world = World::of(upstreams[0].clone(), config).await;
+    let fresh = world.ask("q").await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(90)).await;
+    tokio::time::resume();
+    let refuse = || (0..40).for_each(|at| upstreams[at % 2].will(body(500, json!({}))));
+    refuse();
+    let stale = world.ask("q").await;
+    assert_eq!((stale.status, stale.text(), stale.verdict()), (200, fresh.text(), "hit"));
+    assert_eq!(stale.reason(), Some("stale_if_error"));
+    let status = stale.header("cache-status").unwrap();
+    assert!(status.starts_with("reprise; hit; ttl=-3"), "{status}");
+    assert_eq!(world.ask("another").await.status, 500, "nothing stands in for what was never asked");
+    let picky = world.send_with(&chat("q"), &[("cache-control", "max-age=3600")]).await;
+    assert_eq!(picky.status, 500, "the client takes nothing stale");
+    let metrics = read(world.client().get(world.admin("/metrics"))).await;
+    assert!(String::from_utf8_lossy(&metrics.body).contains("reprise_stale_total 1"));
+}
+
+#[tokio::test]
+async fn an_expired_answer_is_not_served_past_its_limit_or_unasked() {
+    let (mut config, upstreams) = config(2, "", OVER_A_AND_B).await;
+    config.policy.ttl = Duration::from_secs(60);
+    config.policy.stale_if_error = Duration::from_secs(20);
+    let world = World::of(upstreams[0].clone(), config).await;
+    world.ask("q").await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(70)).await;
+    tokio::time::resume();
+    assert_eq!(world.ask("q").await.verdict(), "miss", "the upstream is well");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(90)).await;
+    tokio::time::resume();
+    (0..8).for_each(|at| upstreams[at % 2].will(body(500, json!({}))));
+    assert_eq!(world.ask("q").await.status, 500);
 }
 
 #[tokio::test]
