@@ -5,7 +5,7 @@ use super::policy::{
 };
 use super::read::Item;
 use super::reader::{Given, Report, Section};
-use super::{Route, RouteMatch, unserved, values};
+use super::{Route, RouteMatch, values};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);

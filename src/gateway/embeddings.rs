@@ -175,7 +175,7 @@ impl Gateway {
         missing: &[usize],
         known: &[Option<Arc<Entry>>],
     ) -> Result<Reply, Fault> {
-        let Incoming { status, mut headers, body, .. } = incoming;
+        let Incoming { status, mut headers, way, body } = incoming;
         match status.is_success() {
             true => self.accounts.prove(visit.caller),
             false => visit.tab.unbilled(),
@@ -197,7 +197,12 @@ impl Gateway {
         let stored: Vec<&Embedded> = known.iter().flatten().filter_map(embedded).collect();
         let saved = if asked_whole { None } else { together(&stored) };
         visit.tab.paid(Ended::Whole, answer.usage, saved);
-        let fresh = self.keep_all(visit, missing, answer);
+        if way.substitute && !asked_whole {
+            let message = "another model answered, whose vectors do not go with the stored ones; send no-cache to have all of them from it";
+            return Err(Fault::new(Kind::UpstreamBroke, message));
+        }
+        // Vectors of another model than the one asked for are never kept.
+        let fresh = if way.substitute { Vec::new() } else { self.keep_all(visit, missing, answer) };
         if asked_whole {
             return Ok(Reply::whole(status, headers, raw));
         }

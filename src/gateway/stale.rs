@@ -27,7 +27,11 @@ impl Gateway {
     pub(super) fn ground(&self, visit: &Visit) -> Option<Ground> {
         let policy = visit.policy();
         let limit = policy.stale_if_error;
-        if limit.is_zero() || policy.observes() || visit.wishes.max_age.is_some() || visit.wishes.min_fresh.is_some() {
+        if limit.is_zero()
+            || policy.observes()
+            || visit.wishes.max_age.is_some()
+            || visit.wishes.min_fresh.is_some()
+        {
             return None;
         }
         self.may_hit(visit).then(|| Ground {

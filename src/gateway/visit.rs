@@ -3,8 +3,8 @@
 use super::Gateway;
 use super::Settings;
 use super::directives::Directives;
-use crate::accounts::Tab;
 use super::trust::Watch;
+use crate::accounts::Tab;
 use crate::base::digest::{Credential, ExactKey, Parts, Scope};
 use crate::base::fault::Fault;
 use crate::cache::admit::Terms;

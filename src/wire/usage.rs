@@ -62,11 +62,13 @@ struct Reported {
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
+    cache_creation_input_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -76,14 +78,17 @@ struct CompletionDetails {
 
 impl Reported {
     fn usage(self) -> Option<Usage> {
+        let prompt = self.prompt_tokens_details.as_ref();
+        let written = prompt.and_then(|details| details.cache_write_tokens);
         Some(Usage {
             prompt: self.prompt_tokens?,
             completion: self.completion_tokens.unwrap_or(0),
-            cached: self.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
+            cached: prompt.and_then(|details| details.cached_tokens).unwrap_or(0),
             reasoning: self
                 .completion_tokens_details
                 .and_then(|details| details.reasoning_tokens)
                 .unwrap_or(0),
+            cache_write: written.or(self.cache_creation_input_tokens).unwrap_or(0),
         })
     }
 }
@@ -99,6 +104,9 @@ mod tests {
             r#"{"prompt_tokens":3,"completion_tokens":null,"prompt_tokens_details":{"cached_tokens":2}}"#,
             r#"{"prompt_tokens":3,"completion_tokens_details":{"reasoning_tokens":9},"prompt_tokens_details":null}"#,
             r#"{"prompt_tokens":3,"completion_tokens":"four"}"#,
+            r#"{"prompt_tokens":3,"prompt_tokens_details":{"cache_write_tokens":2},"cache_creation_input_tokens":5}"#,
+            r#"{"prompt_tokens":3,"prompt_tokens_details":{"cache_write_tokens":"2"},"cache_creation_input_tokens":5}"#,
+            r#"{"prompt_tokens":3,"cache_creation_input_tokens":5}"#,
             r#"{"prompt_tokens":3.5}"#,
             r#"{"prompt_tokens":-3}"#,
             r#"{"completion_tokens":4}"#,

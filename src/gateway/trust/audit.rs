@@ -264,7 +264,10 @@ impl Gateway {
                 self.accounts.prove(caller);
                 let way = incoming.way.clone();
                 let fresh = read_whole(incoming, dialect, settings.config.cache.max_entry).await;
-                bill(way.model.as_deref(), fresh.as_ref().ok().and_then(|fresh| fresh.as_ref()?.outline.usage));
+                bill(
+                    way.model.as_deref(),
+                    fresh.as_ref().ok().and_then(|fresh| fresh.as_ref()?.outline.usage),
+                );
                 // Another model's answer says nothing about this one's.
                 if way.substitute { Err(Failing::Yes) } else { fresh }
             }

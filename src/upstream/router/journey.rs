@@ -108,7 +108,9 @@ impl<'r> Journey<'r> {
         while let Some((name, fleet)) = stages.pop_front() {
             let patient = stages.is_empty() && (substitute || fleet.model.fallback.is_empty());
             let why = match self.ask(&name, &fleet, patient, &mut end).await {
-                Stage::Answered(incoming) => return Ok(self.sign(incoming, substitute, &name, &fleet)),
+                Stage::Answered(incoming) => {
+                    return Ok(self.sign(incoming, substitute, self.other_name(&name, &fleet)));
+                }
                 Stage::Over(fault) => return Err(fault),
                 Stage::Next(why) => why,
             };
@@ -123,7 +125,7 @@ impl<'r> Journey<'r> {
             }
         }
         match end {
-            Some(Last::Answer(incoming)) => Ok(self.sign(incoming, false)),
+            Some(Last::Answer(incoming)) => Ok(self.sign(incoming, false, None)),
             Some(Last::Fault(fault)) => Err(closed::listing(fault, &self.tried)),
             None => Err(Fault::new(Kind::Internal, "no deployment was asked, and none said why")),
         }
@@ -374,10 +376,14 @@ impl<'r> Journey<'r> {
         }
     }
 
-    fn sign(&mut self, mut incoming: Incoming, substitute: bool, name: &str, fleet: &Fleet) -> Incoming {
-        let tried = (!self.tried.is_empty()).then(|| Tried::list(&self.tried).into());
+    /// The model's name, where the client wrote another.
+    fn other_name(&self, name: &str, fleet: &Fleet) -> Option<Arc<str>> {
         let name = if fleet.model.name.ends_with('*') { name } else { &fleet.model.name };
-        let model = (name != self.asked.model).then(|| name.into());
+        (name != self.asked.model).then(|| name.into())
+    }
+
+    fn sign(&mut self, mut incoming: Incoming, substitute: bool, model: Option<Arc<str>>) -> Incoming {
+        let tried = (!self.tried.is_empty()).then(|| Tried::list(&self.tried).into());
         incoming.way = Way { attempts: self.attempts, substitute, model, tried, ..incoming.way };
         incoming
     }
