@@ -46,6 +46,7 @@ fn config(upstream: &str, mode: CacheMode) -> Config {
     let mut config = Config::read(&Source::new(None, [], flags)).expect("a config");
     config.policy.mode = mode;
     config.store.path = StorePath::Off;
+    config.accounts.ledger.path = None;
     config
 }
 
@@ -62,11 +63,20 @@ fn gateway(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let upstream = runtime.block_on(StandIn::start(Settings::default())).expect("a stand-in");
     let exact = runtime.block_on(app::start(config(&upstream.url(), CacheMode::Exact))).expect("a server");
+    let books = tempfile::tempdir().expect("a folder");
+    let mut with_books = config(&upstream.url(), CacheMode::Exact);
+    with_books.accounts.ledger.path = Some(books.path().to_owned());
+    let booked = runtime.block_on(app::start(with_books)).expect("a server");
     let semantic =
         runtime.block_on(app::start(config(&upstream.url(), CacheMode::Semantic))).expect("a server");
     runtime.block_on(semantic.semantic_ready()).expect("run scripts/fetch");
     let mut group = criterion.benchmark_group("gateway");
-    for (name, server, stream) in [("exact hit, plain", &exact, false), ("exact hit, stream", &exact, true)] {
+    let servers = [
+        ("exact hit, plain", &exact, false),
+        ("exact hit, plain, with a ledger", &booked, false),
+        ("exact hit, stream", &exact, true),
+    ];
+    for (name, server, stream) in servers {
         let serve = |question: &'static str| async move {
             read(server.gateway().serve(ask(question, stream)).await.expect("an answer")).await;
         };

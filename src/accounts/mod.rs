@@ -1,123 +1,256 @@
-//! Who asks. Without virtual keys (transparent mode) a caller is the keyed digest of its own
-//! credential: the credential itself is never kept.
+//! Who asks, what it costs, what was saved, and the books of it all.
+//!
+//! ```text
+//! request ─ admit ─> caller or key ─ open ─> Tab ─┬─ hit ────── what the recorded answer would have cost
+//!                                                 ├─ followed ─ the same, of another's flight
+//!                                                 ├─ paid ───── what the upstream says it used, at its price
+//!                                                 ├─ unbilled ─ the upstream refused, or was not reached
+//!                                                 └─ dropped ── abandoned; unknown, if it had been asked
+//!                                                      └─ one Row ─> ledger (queue, thread, SQLite) ─> reports
+//! ```
+//! Every request that is let in opens one tab, and of each tab comes exactly one row, whichever way the
+//! request ends. Money is integer nano-dollars, and so are sums. What nobody told us is *unknown* (a
+//! stream without usage, a cut answer, a model without a price): it is in no sum, and counted beside it.
+//!
+//! | file | has |
+//! |---|---|
+//! | `caller` | digests of credentials, scopes, who was accepted upstream lately |
+//! | `secret` | what those digests are keyed with, in a file that outlives a restart |
+//! | `prices` | what tokens of a model cost; how a model's name is matched |
+//! | `row` | one line of the books |
+//! | `tab` | one request's account, from its arrival to its row |
+//! | `door`, `keys` | who is let in: virtual keys, their rates and budgets |
+//! | `audit` | who called what, and who changed what, line by line |
+//! | `ledger` | rows to SQLite behind the request path, and what they add up to |
+//!
+//! Promises: the request path takes one short lock a request and never waits for the disk. Nothing is
+//! lost at a drain, 200 ms of rows at a kill. A ledger that cannot be written is a metric and a log
+//! line, never a failed request.
+
+pub mod audit;
+mod caller;
+mod door;
+pub mod keys;
+pub mod ledger;
+pub mod prices;
+pub mod row;
+mod secret;
+mod tab;
 
 use crate::base::clock::{Clock, Millis};
-use crate::base::digest::{Credential, Parts, Scope};
-use crate::base::secret::ScopeKey;
-use crate::config::ScopeBy;
+use crate::base::digest::{Credential, Scope};
+use crate::base::fault::Fault;
+use crate::base::secret::{ScopeKey, Secret};
+use crate::base::tasks::Tasks;
+use crate::config::{Config, ScopeBy, accounts as settings};
+use crate::telemetry::metrics::Metrics;
+use crate::wire::usage::Usage;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use caller::Callers;
+use door::Door;
 use http::HeaderMap;
+use keys::store::{Store, Unkept};
+use keys::{Admitted, Ring, webhook};
+use ledger::report::{self, Report, Wanted};
+use ledger::{Ledger, Unwritten};
+use prices::PriceBook;
+use row::{Kind, Payer, Tag};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tab::Books;
 
-/// Request headers that carry a credential, for a provider or for the gateways that stand before one.
-const CREDENTIAL_HEADERS: [&str; 9] = [
-    "authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "x-litellm-api-key",
-    "x-portkey-api-key",
-    "x-bf-vk",
-    "cf-aig-authorization",
-    "helicone-auth",
-];
+pub use secret::secret;
+pub use tab::Tab;
 
-/// Callers whose last success is remembered; the least used are forgotten first and asked upstream again.
-const REMEMBERED: u64 = 100_000;
-
-/// The accounts of a process in transparent mode. Which credentials the upstream accepted lately is
-/// kept in memory only: after a restart every caller proves itself once more.
+/// Everything about who asks and what it costs. Shared by the whole process.
 #[derive(Debug)]
 pub struct Accounts {
-    key: ScopeKey,
-    clock: Clock,
-    proven: moka::sync::Cache<Credential, Millis, ahash::RandomState>,
+    callers: Arc<Callers>,
+    door: Door,
+    books: Arc<Books>,
+    /// Names of digests, as the config has them.
+    names: ArcSwap<Vec<settings::Caller>>,
+    webhook: ArcSwapOption<Secret>,
+    tasks: Tasks,
 }
 
 impl Accounts {
-    /// Of replicas that are to share answers, each must have the same key.
-    pub fn new(key: impl Into<ScopeKey>, clock: Clock) -> Accounts {
-        let key = key.into();
-        let proven =
-            moka::sync::Cache::builder().max_capacity(REMEMBERED).build_with_hasher(Default::default());
-        Accounts { key, clock, proven }
+    /// Reads or makes the secret in `ledger.path`, and starts the ledger. Where the secret cannot be kept,
+    /// one for this process alone takes its place: digests then change with the next start, and the log
+    /// says so. `scopes`: what scopes are keyed with; of replicas that are to share answers, each must have
+    /// the same.
+    ///
+    /// # Errors
+    /// There are virtual keys, and they cannot be read.
+    pub fn open(
+        config: &Config,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        tasks: Tasks,
+        scopes: &ScopeKey,
+    ) -> Result<Accounts, Unkept> {
+        let settings = &config.accounts;
+        let folder = settings.ledger.path.clone();
+        let secret = kept_secret(folder.as_deref());
+        // Replicas know a caller by one digest; a process without books need not outlive its scopes.
+        let own = config.redis.is_none() && folder.is_some();
+        let who = if own { ScopeKey::from(secret) } else { scopes.clone() };
+        let callers = Arc::new(Callers::new(who, scopes.clone(), clock.clone()));
+        let door = Door::open(secret, folder, &settings.keys, callers.clone(), clock.clone())?;
+        let ledger = Ledger::start(&settings.ledger, clock.clone(), metrics);
+        let books = Arc::new(Books { prices: ArcSwap::default(), ledger, clock });
+        let (names, webhook) = (ArcSwap::default(), ArcSwapOption::default());
+        let accounts = Accounts { callers, door, books, names, webhook, tasks };
+        accounts.reload(config);
+        Ok(accounts)
     }
 
-    /// The digest of every credential header there is; all callers without one are the same caller.
-    pub fn identify(&self, headers: &HeaderMap) -> Credential {
-        let mut parts = Parts::keyed(&self.key.get(), "reprise-credential-1");
-        for name in CREDENTIAL_HEADERS {
-            for value in headers.get_all(name) {
-                parts.part(name, value.as_bytes());
+    /// Takes new prices, names and keys; rows from now on are written by them.
+    pub fn reload(&self, config: &Config) {
+        let settings = &config.accounts;
+        self.books.prices.store(Arc::new(PriceBook::of(&settings.prices)));
+        self.names.store(Arc::new(settings.callers.clone()));
+        self.webhook.store(settings.keys.webhook.clone().map(Arc::new));
+        self.door.reload(&settings.keys);
+    }
+
+    /// Who a request comes from: a virtual key, which is taken off the headers, or else the digest of
+    /// every credential header there is; all callers without one are the same caller.
+    ///
+    /// # Errors
+    /// A key that is none, or that no longer opens.
+    pub fn admit(&self, headers: &mut HeaderMap) -> Result<Admitted, Fault> {
+        self.door.admit(headers)
+    }
+
+    /// Has the refusal of a wrong key wait; any other passes at once.
+    pub async fn slow_down(&self, fault: Fault) -> Fault {
+        self.door.slow_down(fault).await
+    }
+
+    /// Who may share answers with this caller: as the key says, else `by`. The namespace, chosen by the
+    /// client, divides further.
+    pub fn scope(&self, who: &Admitted, by: ScopeBy, namespace: Option<&str>) -> Scope {
+        let by = who.key.as_ref().and_then(|key| key.grant.scope).unwrap_or(by);
+        match (&who.key, by) {
+            (Some(key), _) => self.callers.scope(who.caller, key.team.as_deref(), by, namespace),
+            (None, ScopeBy::Team) => {
+                let (names, digest) = (self.names.load(), who.caller.short());
+                let caller = names.iter().find(|caller| caller.digest == digest);
+                let team = caller.and_then(|caller| caller.team.as_deref());
+                self.callers.scope(who.caller, team, by, namespace)
             }
+            (None, _) => self.callers.scope(who.caller, None, by, namespace),
         }
-        parts.finish()
-    }
-
-    /// Who may share answers with this caller. The namespace, chosen by the client, divides further.
-    pub fn scope(&self, caller: Credential, by: ScopeBy, namespace: Option<&str>) -> Scope {
-        let mut parts = Parts::keyed(&self.key.get(), "reprise-scope-1");
-        match by {
-            ScopeBy::Key | ScopeBy::Team => parts.part("key", &caller.0),
-            ScopeBy::Global => parts.part("global", b""),
-        };
-        if let Some(namespace) = namespace {
-            parts.part("namespace", namespace.as_bytes());
-        }
-        parts.finish()
     }
 
     /// The upstream accepted this caller just now.
     pub fn prove(&self, caller: Credential) {
-        // Writing costs ten times what reading does, and a second makes no difference.
-        if !self.is_proven(caller, Duration::from_secs(1)) {
-            self.proven.insert(caller, self.clock.now());
-        }
+        self.callers.prove(caller);
     }
 
     /// The upstream accepted this caller at `at`, by another replica's word.
     pub fn prove_at(&self, caller: Credential, at: Millis) {
-        self.proven.insert(caller, at.min(self.clock.now()));
+        self.callers.prove_at(caller, at);
     }
 
-    /// Whether the upstream accepted this caller within `ttl`. Without that a revoked credential could
-    /// go on being answered from the cache.
+    /// Whether the upstream accepted this caller within `ttl`.
     pub fn is_proven(&self, caller: Credential, ttl: Duration) -> bool {
-        self.proven.get(&caller).is_some_and(|at| self.clock.now().since(at) < ttl)
+        self.callers.is_proven(caller, ttl)
+    }
+
+    /// Opens the account of one request. `dialect` is its word; `model` what it asks for.
+    ///
+    /// # Errors
+    /// The key's rate, concurrency or budget does not let it in.
+    pub fn open_tab(
+        &self,
+        who: &Admitted,
+        dialect: &'static str,
+        model: &str,
+        tags: &[Tag],
+    ) -> Result<Tab, Fault> {
+        Tab::open(self.books.clone(), who, dialect, model, tags)
+    }
+
+    /// Books what the cache itself paid for: an audit, an escalation, an embedding. `payer` is whom it was
+    /// for; `usage` is `None` where the upstream did not say.
+    pub fn overhead(&self, kind: Kind, payer: Payer, model: &str, usage: Option<Usage>) {
+        self.books.overhead(kind, payer, model, usage);
+    }
+
+    /// What is to be said of the soft limits that the request's key has passed; the first time in a
+    /// period also to the log and the webhook.
+    pub fn warning(&self, tab: &Tab) -> Option<String> {
+        let key = tab.key()?;
+        let (passed, fresh) = key.meter.warnings(&key.grant, self.books.clock.now());
+        if let Some(one) = fresh {
+            let (name, spent, limit) = (&key.grant.name, one.spent, one.limit);
+            tracing::warn!(key = %key.id, name, "soft limit of the {} passed: {spent} of {limit} USD", one.period);
+            if let Some(url) = self.webhook.load_full() {
+                let (id, name) = (key.id.to_string(), name.clone());
+                self.tasks.spawn(webhook::tell(Secret::clone(&url), id, name, one));
+            }
+        }
+        let each = passed.iter().map(|one| format!("{} {} of {} USD", one.period, one.spent, one.limit));
+        let told = each.collect::<Vec<_>>().join(", ");
+        (!told.is_empty()).then_some(told)
+    }
+
+    /// Every key that is known now, of the config and of the file.
+    pub fn ring(&self) -> Arc<Ring> {
+        self.door.ring()
+    }
+
+    /// Changes the keys' file; what is changed holds from the next request on. Blocks: off the async
+    /// threads.
+    ///
+    /// # Errors
+    /// No file is kept, or the change cannot be made.
+    pub fn change_keys<T>(
+        &self,
+        change: impl FnOnce(&mut Store, Millis) -> Result<T, Unkept>,
+    ) -> Result<T, Unkept> {
+        let folder = self.books.ledger.folder().ok_or(Unkept::Nowhere)?;
+        let changed = change(&mut Store::open(folder)?, self.books.clock.now())?;
+        self.door.refresh()?;
+        Ok(changed)
+    }
+
+    /// The folder of the ledger, the keys and the audit log, if they are kept.
+    pub fn folder(&self) -> Option<&Path> {
+        self.books.ledger.folder()
+    }
+
+    /// Waits until every row so far is written. Blocks: off the async threads.
+    pub fn flush(&self) {
+        self.books.ledger.flush();
+    }
+
+    /// What the ledger says, up to now. Blocks likewise.
+    ///
+    /// # Errors
+    /// No ledger is kept, or it cannot be read.
+    pub fn report(&self, wanted: Wanted) -> Result<Report, Unwritten> {
+        self.flush();
+        let folder = self.folder().ok_or_else(|| Unwritten::Absent("memory".into()))?;
+        let mut names = self.names.load().to_vec();
+        let keys = self.ring();
+        names.extend(keys.keys().iter().map(|key| settings::Caller {
+            digest: key.id.to_string(),
+            name: key.grant.name.clone(),
+            team: key.grant.team.clone(),
+        }));
+        report::read(folder, wanted, &names)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accounts() -> Accounts {
-        Accounts::new([7; 32], Clock::start())
-    }
-
-    fn bearer(token: &str) -> HeaderMap {
-        HeaderMap::from_iter([(http::header::AUTHORIZATION, token.parse().unwrap())])
-    }
-
-    #[tokio::test]
-    async fn scopes_part_by_credential_and_by_namespace() {
-        let accounts = accounts();
-        let (a, b) = (accounts.identify(&bearer("Bearer a")), accounts.identify(&bearer("Bearer b")));
-        assert_ne!(a, b);
-        let scope = |caller, by, namespace| accounts.scope(caller, by, namespace);
-        assert_ne!(scope(a, ScopeBy::Key, None), scope(b, ScopeBy::Key, None));
-        assert_eq!(scope(a, ScopeBy::Global, None), scope(b, ScopeBy::Global, None));
-        assert_ne!(scope(a, ScopeBy::Key, None), scope(a, ScopeBy::Key, Some("x")));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_proof_wears_off() {
-        let accounts = accounts();
-        let caller = accounts.identify(&bearer("Bearer a"));
-        let ttl = Duration::from_secs(60);
-        assert!(!accounts.is_proven(caller, ttl));
-        accounts.prove(caller);
-        assert!(accounts.is_proven(caller, ttl));
-        tokio::time::advance(ttl).await;
-        assert!(!accounts.is_proven(caller, ttl));
-    }
+fn kept_secret(folder: Option<&Path>) -> [u8; 32] {
+    let Some(folder) = folder else { return rand::random() };
+    secret(folder).unwrap_or_else(|wrong| {
+        let folder = folder.display();
+        tracing::error!("the accounts' secret cannot be kept in {folder}: {wrong}; callers get new digests");
+        rand::random()
+    })
 }

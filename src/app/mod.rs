@@ -4,6 +4,7 @@ mod fleet;
 mod store;
 
 use crate::accounts::Accounts;
+use crate::accounts::keys::store::Unkept;
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::cache::disk;
@@ -11,8 +12,8 @@ use crate::config::Config;
 use crate::gateway::trust::{Trust, Unwatchable};
 use crate::gateway::{Ask, Gateway, Settings};
 use crate::http::admin::{Admin, Readiness};
-use crate::http::api;
 use crate::http::{Drained, Front};
+use crate::http::{api, books, keys};
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::{Metrics, Snapshot};
 use crate::upstream::{Unusable, Upstream};
@@ -38,6 +39,8 @@ pub enum StartError {
     Trust(#[from] Unwatchable),
     #[error(transparent)]
     Store(#[from] disk::Unusable),
+    #[error(transparent)]
+    Keys(#[from] Unkept),
 }
 
 /// How far the embedding model is.
@@ -66,14 +69,15 @@ pub struct Running {
 /// model loads behind it (`/readyz` says when it is there).
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let (clock, tasks, metrics) = (Clock::start(), Tasks::new(), Arc::new(Metrics::new()));
-    let upstream = Upstream::new(&config.upstreams)?;
+    let upstream = Upstream::new(&config, &metrics)?;
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
     let (cache, secret) = store::open(&config, &clock, &metrics).await?;
     let cache = Arc::new(cache);
     let (memory, reembed_rate) = (config.cache.memory, config.store.reembed_rate);
     let scope_key = fleet::scope_key(&config, secret);
-    let accounts = Accounts::new(scope_key.clone(), clock.clone());
+    cache.set_linger(config.longest_stale());
+    let accounts = Accounts::open(&config, clock.clone(), metrics.clone(), tasks.clone(), &scope_key)?;
     fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks)
         .await
         .map_err(StartError::RedisCa)?;
@@ -141,7 +145,9 @@ fn serve_admin(
     let (counted, meaning, stopping) = (gateway.clone(), meaning.clone(), tasks.clone());
     let readiness = move || readiness(&meaning.borrow(), stopping.is_stopping());
     let admin = Admin::new(token, readiness, move || counted.metrics.encode(snapshot(&counted)))
-        .with(api::routes(gateway.clone()));
+        .with(api::routes(gateway.clone()))
+        .with(books::routes(gateway.clone()))
+        .with(keys::routes(gateway.clone()));
     let all = tasks.clone();
     tasks.spawn(async move {
         if let Err(refused) = admin.run(listener, asked, &limits, drain, &all, all.stopping()).await {
@@ -204,6 +210,7 @@ fn failed(why: String) -> Meaning {
 
 fn snapshot(gateway: &Gateway) -> Snapshot {
     let (entries, entry_bytes) = gateway.cache.size();
+    gateway.settings.load().upstream.show_states();
     let mut now = Snapshot {
         entries,
         entry_bytes,
@@ -270,12 +277,14 @@ impl Running {
         for key in Config::needs_restart(&old.config, &config) {
             tracing::warn!(key, "changed, but takes a restart");
         }
-        let upstream = if config.upstreams == old.config.upstreams {
+        let upstream = if config.routes_like(&old.config) {
             old.upstream.clone()
         } else {
-            Upstream::new(&config.upstreams)?
+            Upstream::new(&config, &self.gateway.metrics)?
         };
         let watches = self.gateway.trust.open(&config, Some(&old.watches))?;
+        self.gateway.accounts.reload(&config);
+        self.gateway.cache.set_linger(config.longest_stale());
         self.gateway.settings.store(Arc::new(Settings { config, upstream, watches }));
         tracing::info!("config reloaded");
         Ok(())
@@ -309,6 +318,9 @@ impl Running {
         }
         self.gateway.write_evidence().await;
         self.gateway.cache.close().await;
+        let gateway = self.gateway.clone();
+        // Fails only where the runtime ends at the same time; then dropping the ledger writes the rest.
+        let _ = tokio::task::spawn_blocking(move || gateway.accounts.flush()).await;
         cut.unwrap_or(0)
     }
 }

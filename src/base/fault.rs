@@ -25,12 +25,28 @@ pub enum Kind {
     RequestTimeout,
     /// `Cache-Control: only-if-cached` and nothing stored.
     OnlyIfCached,
+    /// A virtual key that is none of ours.
+    KeyUnknown,
+    /// A key that is disabled, has expired or was replaced.
+    KeyStopped,
+    /// The key may not use this model, or this path.
+    ModelNotAllowed,
+    /// Over a key's rate or concurrency.
+    RateLimited,
+    /// A key's budget is used up.
+    OverBudget,
+    /// No `[[model]]` answers to the name asked for.
+    UnknownModel,
+    /// The request is longer than every deployment of the model takes.
+    ContextTooLong,
     /// No connection to the upstream.
     UpstreamUnreachable,
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// The upstream broke off or spoke no HTTP.
     UpstreamBroke,
+    /// Every deployment that could take the request is shut.
+    UpstreamClosed,
     /// We are going down and take nothing new.
     Draining,
     /// A queue of ours is full.
@@ -47,6 +63,14 @@ impl Kind {
             Kind::BodyTooLarge => "body_too_large",
             Kind::RequestTimeout => "request_timeout",
             Kind::OnlyIfCached => "only_if_cached",
+            Kind::KeyUnknown => "invalid_api_key",
+            Kind::KeyStopped => "key_stopped",
+            Kind::ModelNotAllowed => "model_not_allowed",
+            Kind::RateLimited => "rate_limited",
+            Kind::OverBudget => "budget_exceeded",
+            Kind::UnknownModel => "model_not_found",
+            Kind::ContextTooLong => "context_length_exceeded",
+            Kind::UpstreamClosed => "upstream_closed",
             Kind::UpstreamUnreachable => "upstream_unreachable",
             Kind::UpstreamTimeout => "upstream_timeout",
             Kind::UpstreamBroke => "upstream_broke",
@@ -62,8 +86,18 @@ impl Kind {
             | Kind::InvalidRequest
             | Kind::BodyTooLarge
             | Kind::RequestTimeout
-            | Kind::OnlyIfCached => Side::Client,
-            Kind::UpstreamUnreachable | Kind::UpstreamTimeout | Kind::UpstreamBroke => Side::Upstream,
+            | Kind::KeyUnknown
+            | Kind::KeyStopped
+            | Kind::ModelNotAllowed
+            | Kind::RateLimited
+            | Kind::OverBudget
+            | Kind::OnlyIfCached
+            | Kind::UnknownModel
+            | Kind::ContextTooLong => Side::Client,
+            Kind::UpstreamUnreachable
+            | Kind::UpstreamTimeout
+            | Kind::UpstreamBroke
+            | Kind::UpstreamClosed => Side::Upstream,
             Kind::Draining | Kind::Overloaded | Kind::Internal => Side::Ours,
         }
     }

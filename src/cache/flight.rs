@@ -4,6 +4,7 @@ use crate::base::digest::{Credential, ExactKey};
 use crate::base::fault::{Fault, Kind};
 use crate::tape::live::{Follower, Head, Live, LiveEnd};
 use crate::wire::request::Form;
+use crate::wire::usage::Usage;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -101,6 +102,11 @@ impl Leader {
 
     pub fn push(&self, plain: Bytes) {
         self.live.push(plain);
+    }
+
+    /// What the answer cost; to be said before it lands.
+    pub fn cost(&self, usage: Usage) {
+        self.live.cost(usage);
     }
 
     /// Whether anybody reads along.

@@ -168,6 +168,19 @@ impl Cache {
         self.store.get(key).filter(|entry| entry.partition == *partition)
     }
 
+    /// An entry of exactly this request that has expired, but not for longer than `limit`.
+    pub fn stale(&self, key: &ExactKey, partition: &Partition, form: Form, limit: Duration) -> Option<Found> {
+        let entry = self.exact(key, partition)?;
+        let Content::Answer(tape) = &entry.content else { return None };
+        let playback = tape.play(form).ok()?;
+        (self.clock.now() < entry.expires.plus(limit)).then(|| Found {
+            entry: entry.clone(),
+            tier: Tier::L1,
+            score: None,
+            playback,
+        })
+    }
+
     /// One input's embedding, if it is fresh and not older than the client takes.
     pub fn embedding(&self, key: &ExactKey, demand: Demand) -> Option<Arc<Entry>> {
         let entry = self.exact(key, &Partition(key.0))?;
@@ -186,9 +199,10 @@ impl Cache {
         let neighbours = semantic.nearest(partition, vector, TRIED + 1, 0.0);
         let asked = Asked { question, vector, bar: lookup.bar(semantic), floor: lookup.floor };
         self.decide(&asked, &neighbours, lookup.demand, |neighbour| {
-            let entry = self.exact(&neighbour.key, partition);
+            let now = self.clock.now();
+            let entry = self.exact(&neighbour.key, partition).filter(|entry| entry.is_fresh(now));
             if entry.is_none() {
-                // Evicted between its removal from L1 and from the index.
+                // Evicted between its removal from L1 and from the index, or held past its expiry.
                 semantic.remove(partition, &neighbour.key);
             }
             entry

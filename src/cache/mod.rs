@@ -68,6 +68,7 @@ use purge::Fleet;
 use restore::Anew;
 use shared::Shared;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use store::Store;
 
 /// All tiers of one process. Shared by `Arc`; every method may be called from any number of tasks.
@@ -113,6 +114,11 @@ impl Cache {
     /// From now on entries are kept on disk as well.
     pub fn with_disk(self, disk: Disk) -> Cache {
         Cache { disk: Some(Arc::new(disk)), ..self }
+    }
+
+    /// Holds what is stored from now on for so long past its expiry, for `stale`.
+    pub fn set_linger(&self, span: Duration) {
+        self.store.set_linger(span);
     }
 
     /// From now on questions are compared by meaning with this model.

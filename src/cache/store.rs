@@ -10,6 +10,7 @@ use moka::Expiry;
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// One stored entry and what it weighs, its share of the index included.
@@ -33,15 +34,18 @@ impl Weighed {
 #[derive(Clone)]
 pub struct Store {
     cache: Cache<ExactKey, Weighed, ahash::RandomState>,
+    /// Milliseconds that an entry is held past its expiry.
+    linger: Arc<AtomicU64>,
 }
 
 impl Store {
     /// Whatever leaves for another reason than a newer entry of its key also leaves the index.
     pub fn new(memory: u64, semantic: Arc<ArcSwapOption<Semantic>>, metrics: Arc<Metrics>) -> Store {
+        let linger = Arc::<AtomicU64>::default();
         let cache = Cache::builder()
             .max_capacity(memory)
             .weigher(|_, held: &Weighed| held.weight)
-            .expire_after(UntilExpiry)
+            .expire_after(UntilExpiry(linger.clone()))
             .eviction_listener(move |key, held: Weighed, cause| {
                 if cause == RemovalCause::Replaced {
                     return;
@@ -52,7 +56,12 @@ impl Store {
                 }
             })
             .build_with_hasher(ahash::RandomState::default());
-        Store { cache }
+        Store { cache, linger }
+    }
+
+    /// Holds entries that are stored from now on for so long past their expiry.
+    pub fn set_linger(&self, span: Duration) {
+        self.linger.store(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub fn get(&self, key: &ExactKey) -> Option<Arc<Entry>> {
@@ -129,11 +138,17 @@ fn cause_word(cause: RemovalCause) -> &'static str {
 
 /// Frees the memory of what has expired. Whether an entry is fresh is decided by our own clock at
 /// lookup (`Entry::is_fresh`); this one only has to be no earlier.
-struct UntilExpiry;
+struct UntilExpiry(Arc<AtomicU64>);
+
+impl UntilExpiry {
+    fn held_for(&self, held: &Weighed) -> Duration {
+        held.ttl.saturating_add(Duration::from_millis(self.0.load(Ordering::Relaxed)))
+    }
+}
 
 impl Expiry<ExactKey, Weighed> for UntilExpiry {
     fn expire_after_create(&self, _: &ExactKey, held: &Weighed, _: Instant) -> Option<Duration> {
-        Some(held.ttl)
+        Some(self.held_for(held))
     }
 
     fn expire_after_update(
@@ -143,6 +158,6 @@ impl Expiry<ExactKey, Weighed> for UntilExpiry {
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(held.ttl)
+        Some(self.held_for(held))
     }
 }

@@ -1,6 +1,7 @@
 //! `reprise check`: all problems of a config, or what would run.
 
 use super::{ConfigArgs, Failure, say};
+use crate::config::routing::Model;
 use crate::config::{CacheMode, Config, Policy, RouteMatch, ScopeBy, SemanticMode, Store, Strictness};
 use bytesize::ByteSize;
 use std::io::Write;
@@ -29,7 +30,8 @@ pub fn summary(config: &Config) -> String {
         vec![("listen", server.listen.to_string()), ("admin", format!("{}{token}", server.admin_listen))];
     for upstream in &config.upstreams {
         let credential = if upstream.key.is_some() { "its own key" } else { "the clients' credentials" };
-        lines.push(("upstream", format!("{} at {}, with {credential}", upstream.name, upstream.url)));
+        let (name, url, kind) = (&upstream.name, &upstream.url, upstream.api.kind.word());
+        lines.push(("upstream", format!("{name} at {url}, which speaks {kind}, with {credential}")));
     }
     if config.upstreams.is_empty() {
         lines
@@ -39,6 +41,7 @@ pub fn summary(config: &Config) -> String {
         let secret = if redis.secret.is_some() { "its secret from here" } else { "its secret in Redis" };
         lines.push(("redis", format!("{}, keys under {}, {secret}", redis.server.shown(), redis.prefix)));
     }
+    lines.extend(config.models.iter().map(|model| ("serves", model_text(config, model))));
     lines.push(("memory", ByteSize::b(cache.memory).display().iec().to_string()));
     lines.push(("store", store_text(&config.store)));
     if config.wants_semantic() {
@@ -48,6 +51,8 @@ pub fn summary(config: &Config) -> String {
     } else {
         lines.push(("model", "none: nothing is compared by meaning".to_owned()));
     }
+    lines.push(("ledger", ledger_text(config)));
+    lines.push(("keys", keys_text(config)));
     lines.push(("cache", policy_text(&config.policy)));
     for route in &config.routes {
         let (matches, policy) = (match_text(&route.matches), policy_text(&route.policy));
@@ -62,6 +67,35 @@ fn store_text(store: &Store) -> String {
     let most = ByteSize::b(store.max_bytes).display().iec();
     let how = if store.encryption_key.is_some() { ", encrypted" } else { "" };
     format!("{}, up to {most}{how}", folder.display())
+}
+
+fn ledger_text(config: &Config) -> String {
+    let prices = config.accounts.prices.len();
+    match &config.accounts.ledger.path {
+        Some(folder) => format!("in {}, with {prices} prices", folder.display()),
+        None => format!("none, with {prices} prices"),
+    }
+}
+
+fn keys_text(config: &Config) -> String {
+    let keys = &config.accounts.keys;
+    let required = if keys.required { "required" } else { "not required" };
+    format!("{required}, {} listed", keys.listed.len())
+}
+
+/// `gpt-4o (best) from azure-eu, openai by latency, else gpt-4o-mini`
+fn model_text(config: &Config, model: &Model) -> String {
+    let aliases = match model.aliases.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", model.aliases.join(", ")),
+    };
+    let deployments: Vec<&str> = model.deployments.iter().map(|one| one.name.as_str()).collect();
+    let strategy = model.strategy.unwrap_or(config.router.strategy).word();
+    let chain = match model.fallback.is_empty() {
+        true => String::new(),
+        false => format!(", else {}", model.fallback.join(", ")),
+    };
+    format!("{}{aliases} from {} by {strategy}{chain}", model.name, deployments.join(", "))
 }
 
 fn policy_text(policy: &Policy) -> String {

@@ -5,7 +5,10 @@
 //! |---|---|
 //! | `serve` | answers from the cache, and passes on what it cannot answer |
 //! | `check` | says every problem of the config |
+//! | `convert` | our config out of another gateway's |
 //! | `demo` | a workload against a stand-in, and what was saved |
+//! | `keys` | virtual keys: made, listed, rotated, disabled, expired |
+//! | `savings` | what the ledger says was spent and saved |
 //! | `eval` | hits against wrong answers, on labelled or own requests |
 //! | `purge`, `carry`, `warm` | entries taken out of a running server, out to a file and in, and brought along |
 //! | `admin` | how those reach it |
@@ -14,9 +17,12 @@
 mod admin;
 mod carry;
 pub mod check;
+pub mod convert;
 pub mod demo;
 pub mod eval;
+pub mod keys;
 mod purge;
+pub mod savings;
 pub mod serve;
 pub mod stand_in;
 mod warm;
@@ -46,6 +52,12 @@ enum Command {
     Demo(Demo),
     /// Say every problem of the config, with its line and a remedy
     Check(check::Args),
+    /// Make, list, rotate, disable and expire virtual keys
+    Keys(keys::Args),
+    /// Say what was spent and saved, by key, team, tag, model or day
+    Savings(savings::Args),
+    /// Write a config out of another gateway's
+    Convert(convert::Args),
     /// Measure hits against wrong answers, on your own requests or on labelled ones
     Eval(Box<eval::Args>),
     /// Take entries out of a running server, by what they are
@@ -113,6 +125,9 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Eval(args) => eval::run(&args, &mut io::stdout().lock()).map_err(Failure::other),
             Command::Check(args) => check::run(args, &mut io::stdout().lock()),
+            Command::Keys(args) => keys::run(args, &mut io::stdout().lock()),
+            Command::Savings(args) => savings::run(&args, &mut io::stdout().lock()),
+            Command::Convert(args) => convert::run(args, &mut io::stdout().lock(), &mut io::stderr().lock()),
             Command::Demo(args) => demonstrate(args),
             Command::Purge(args) => purge::run(&args, &mut io::stdout().lock()),
             Command::Export(args) => carry::export(&args, &mut io::stdout().lock()),
@@ -140,6 +155,11 @@ fn demonstrate(args: Demo) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let start = async |course: Course, upstream: &str| {
         let mut config = config.clone();
+        // What is made up belongs into no books, and asks with no key.
+        config.accounts = config::accounts::Accounts {
+            prices: config.accounts.prices,
+            ..config::accounts::Accounts::default()
+        };
         config.upstreams = vec![config::Upstream::at(upstream.to_owned(), "stand-in".to_owned())];
         // Its answers are made up.
         config.store.path = config::StorePath::Off;

@@ -32,6 +32,9 @@ impl Config {
             ("store.encryption_key", old.store.encryption_key != new.store.encryption_key),
             ("store.encryption_key_old", old.store.encryption_key_old != new.store.encryption_key_old),
             ("store.reembed_rate", old.store.reembed_rate != new.store.reembed_rate),
+            ("ledger.path", old.accounts.ledger.path != new.accounts.ledger.path),
+            ("ledger.audit", old.accounts.ledger.audit != new.accounts.ledger.audit),
+            ("ledger.keep", old.accounts.ledger.keep != new.accounts.ledger.keep),
             ("log.filter", old.log.filter != new.log.filter),
             ("log.json", old.log.json != new.log.json),
         ];

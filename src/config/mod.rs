@@ -9,11 +9,15 @@
 //!
 //! | file | has |
 //! |---|---|
+//! | `kind` | the API that a deployment speaks, and the word for it |
 //! | `policy` | what may differ by route: cache mode, scope, ttl, semantic settings |
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `judge` | the part of `read` for `[semantic.judge]`, and audits that nothing asks for |
-//! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
+//! | `accounts`, `books` | prices, the ledger and names of callers, and the part of `read` for them |
+//! | `keys`, `grants` | virtual keys, likewise |
+//! | `routing` | models, their deployments, and how to choose among them |
+//! | `upstreams`, `models`, `policies` | the parts of `read` for `[[upstream]]`, for `[[model]]` and `[router]`, and for routes and what they override |
 //! | `redis` | `[redis]`: its settings and their reader |
 //! | `store` | `[store]`, and the part of `read` for it |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
@@ -23,14 +27,21 @@
 //! | `change` | which settings take effect only at the next start |
 //! | `watch` | a new checked config after SIGHUP or a change of the file |
 
+pub mod accounts;
+mod books;
 mod change;
+mod grants;
 mod judge;
+pub mod keys;
+mod kind;
+mod models;
 mod policies;
 pub mod policy;
 pub mod problem;
 pub mod read;
 mod reader;
 pub mod redis;
+pub mod routing;
 pub mod source;
 mod store;
 mod unserved;
@@ -38,6 +49,8 @@ mod upstreams;
 mod values;
 pub mod watch;
 
+pub use judge::Judge;
+pub use kind::{Api, Kind};
 pub use policy::{
     AuditBy, AuditPolicy, CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness,
 };
@@ -60,6 +73,9 @@ pub struct Config {
     pub semantic: Semantic,
     pub store: Store,
     pub upstreams: Vec<Upstream>,
+    /// Empty where every upstream takes every model.
+    pub models: Vec<routing::Model>,
+    pub router: routing::Router,
     /// The policy where no route matches.
     pub policy: Policy,
     /// In the file's order; the first that matches decides.
@@ -67,6 +83,7 @@ pub struct Config {
     /// `None`: nothing is shared.
     pub redis: Option<Redis>,
     pub log: Log,
+    pub accounts: accounts::Accounts,
 }
 
 /// `[server]`
@@ -139,19 +156,6 @@ pub struct Semantic {
     pub judge: Option<Judge>,
 }
 
-/// `[semantic.judge]`: the deployment that says whether two answers come to the same.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judge {
-    /// Scheme, host, port and, if any, a path prefix without a trailing slash.
-    pub url: String,
-    pub model: String,
-    pub key: Option<Secret>,
-    /// At most this share of its verdicts is mistaken, 0 to 0.4. Default 0.05.
-    pub error: f64,
-    /// The longest wait for one verdict. Default 30 s.
-    pub timeout: Duration,
-}
-
 /// `[[upstream]]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
@@ -159,6 +163,7 @@ pub struct Upstream {
     pub name: String,
     /// Scheme, host, port and, if any, a path prefix without a trailing slash.
     pub url: String,
+    pub api: Api,
     /// Sent in place of the client's credential. Absent: the client's own passes on.
     pub key: Option<Secret>,
     /// Default 5 s.
@@ -167,6 +172,10 @@ pub struct Upstream {
     pub first_byte_timeout: Duration,
     /// Between two chunks of an answer. Default 120 s.
     pub idle_timeout: Duration,
+    /// From the request sent to the end of the answer. Default: no limit.
+    pub total_timeout: Option<Duration>,
+    /// Where it is; requests bound to another region never go there.
+    pub region: Option<String>,
 }
 
 /// `[[route]]`: which requests, and the policy they get (already merged with `[cache]`, `[semantic]`).
@@ -228,6 +237,11 @@ impl Config {
         [&self.policy].into_iter().chain(self.routes.iter().map(|route| &route.policy))
     }
 
+    /// The longest `stale_if_error` of any route: so long are expired entries held.
+    pub fn longest_stale(&self) -> Duration {
+        self.policies().map(|policy| policy.stale_if_error).max().unwrap_or_default()
+    }
+
     /// Whether any request may be compared by meaning: without one, no model need be loaded.
     pub fn wants_semantic(&self) -> bool {
         self.policies()
@@ -259,7 +273,7 @@ impl RouteMatch {
 }
 
 /// Whether `text` is `pattern`, or begins with it where it ends in `*`.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => text.starts_with(prefix),
         None => text == pattern,
@@ -325,10 +339,13 @@ impl Upstream {
         Upstream {
             name,
             url,
+            api: Api::default(),
             key: None,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(120),
+            total_timeout: None,
+            region: None,
         }
     }
 }

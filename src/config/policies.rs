@@ -5,16 +5,16 @@ use super::policy::{
 };
 use super::read::Item;
 use super::reader::{Given, Report, Section};
-use super::{Route, RouteMatch, unserved, values};
+use super::{Route, RouteMatch, values};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 /// As `humantime` counts one: 365.25 days.
 const YEAR: Duration = Duration::from_secs(31_557_600);
 
-const CACHE_MODES: &[(&str, CacheMode)] =
+pub(super) const CACHE_MODES: &[(&str, CacheMode)] =
     &[("semantic", CacheMode::Semantic), ("exact", CacheMode::Exact), ("off", CacheMode::Off)];
-const SCOPES: &[(&str, ScopeBy)] =
+pub(super) const SCOPES: &[(&str, ScopeBy)] =
     &[("key", ScopeBy::Key), ("team", ScopeBy::Team), ("global", ScopeBy::Global)];
 const SEMANTIC_MODES: &[(&str, SemanticMode)] =
     &[("serve", SemanticMode::Serve), ("observe", SemanticMode::Observe), ("off", SemanticMode::Off)];
@@ -42,6 +42,9 @@ pub(super) fn read(
         mode: cache.get("mode", |given| values::one_of(given, CACHE_MODES)).unwrap_or(base.mode),
         scope: cache.get("scope", scope).unwrap_or(base.scope),
         ttl: cache.get("ttl", |given| values::duration(given, MS..=YEAR)).unwrap_or(base.ttl),
+        stale_if_error: cache
+            .get("stale_if_error", |given| values::duration(given, Duration::ZERO..=YEAR))
+            .unwrap_or(base.stale_if_error),
         keep_truncated: cache.get("keep_truncated", values::boolean).unwrap_or(base.keep_truncated),
         headers: cache.get("headers", values::boolean).unwrap_or(base.headers),
         semantic: read_semantic(semantic, base.semantic, judge),
@@ -91,11 +94,7 @@ fn read_audit(section: &mut Section<'_>, base: AuditPolicy, judge: JudgeNamed) -
 }
 
 fn scope(given: Given<'_>) -> Result<ScopeBy, String> {
-    let scope = values::one_of(given, SCOPES)?;
-    match unserved::reason("cache", "scope = team") {
-        Some(reason) if scope == ScopeBy::Team => Err(reason.to_owned()),
-        _ => Ok(scope),
-    }
+    values::one_of(given, SCOPES)
 }
 
 /// Every `[[route]]`, merged with the policy of `[cache]` and `[semantic]`.

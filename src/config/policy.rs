@@ -1,9 +1,11 @@
 //! What may differ by route.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// `cache.mode`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CacheMode {
     Off,
     Exact,
@@ -12,7 +14,8 @@ pub enum CacheMode {
 }
 
 /// `cache.scope`: who shares answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScopeBy {
     #[default]
     Key,
@@ -109,6 +112,8 @@ pub struct Policy {
     pub scope: ScopeBy,
     /// How long an entry is fresh. Default 1 h.
     pub ttl: Duration,
+    /// How long an expired entry may stand in for an upstream that fails. Default: not at all.
+    pub stale_if_error: Duration,
     /// Whether an answer cut by `length` or `content_filter` may be kept. Default false.
     pub keep_truncated: bool,
     /// Whether `Cache-Status` and `x-reprise-*` are put on answers. Default true.
@@ -135,6 +140,7 @@ impl Default for Policy {
             mode: CacheMode::Semantic,
             scope: ScopeBy::Key,
             ttl: Duration::from_secs(3_600),
+            stale_if_error: Duration::ZERO,
             keep_truncated: false,
             headers: true,
             semantic: SemanticPolicy {

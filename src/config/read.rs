@@ -5,8 +5,8 @@ use super::problem::{Problem, Problems};
 use super::reader::{At, Place, Report, Section, as_table, as_tables, line_and_column};
 use super::source::{Overrides, Source};
 use super::{
-    AuditBy, Cache, Config, Limits, Log, Policy, Semantic, Server, judge, policies, redis, store, upstreams,
-    values,
+    AuditBy, Cache, Config, Limits, Log, Policy, Semantic, Server, books, judge, models, policies, redis,
+    store, upstreams, values,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -47,9 +47,11 @@ impl Config {
 }
 
 /// Every key that the reader knows, as `(section, key)`; a route's are under `route`, `route.match`,
-/// `route.cache` and `route.semantic`.
+/// `route.cache` and `route.semantic`, a deployment's under `model.deployment`.
 pub fn known_keys() -> BTreeSet<(&'static str, &'static str)> {
-    let text = "[[upstream]]\n[[route]]\nmatch.header = {}\n";
+    let text = "[[upstream]]\n[[price]]\nlong = {}\n[[caller]]\n[[key]]\nbudget = {}\nwarn = {}\n\
+                [[route]]\nmatch.header = {}\n[[model]]\n[[model.deployment]]\n\
+                [[router.rule]]\nmatch.header = {}\n";
     let report = Report::new(text);
     if let Ok(document) = DeTable::parse(text) {
         read_document(&report, &document, &Source::default());
@@ -102,12 +104,33 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
     semantic_section.finish();
     let store = store::read(report, &mut root, source);
     let upstreams = upstreams::read(report, &mut root, source);
+    let models = models::read(report, &root.tables("model"), &upstreams);
+    let router = models::read_router(report, &mut root, &models, &upstreams);
+    let (upstreams, models) = match upstreams::of_flag(report, source) {
+        Some(only) => (vec![only], Vec::new()),
+        None => (upstreams, models),
+    };
     let redis = redis::read(report, &mut root, source);
     let mut log_section = root.section("log");
     let log = read_log(&mut log_section);
     log_section.finish();
+    let accounts = books::read(report, &mut root, source, &upstreams);
     root.finish();
-    Config { server, limits, cache, semantic, store, upstreams, policy, routes, redis, log }
+    Config {
+        server,
+        limits,
+        cache,
+        semantic,
+        store,
+        upstreams,
+        models,
+        router,
+        policy,
+        routes,
+        redis,
+        log,
+        accounts,
+    }
 }
 
 /// The document's first level: its sections, each handed out once.
@@ -176,6 +199,7 @@ impl<'a> Root<'a> {
                 let at = At { place: Place::Elsewhere, key: variable.name };
                 match section.as_str() {
                     "route" => self.report.problem(&at, "routes are set in the file only"),
+                    "price" | "caller" | "key" => self.report.problem(&at, "set in the file only"),
                     _ => self.report.unasked("", &section, at),
                 }
             }

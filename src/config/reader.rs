@@ -184,6 +184,19 @@ impl<'a> Section<'a> {
         Section::new(self.report, kind, path, table, Place::Span(value.span()))
     }
 
+    /// The tables of a list inside this one, such as a model's `[[model.deployment]]`.
+    pub fn tables(&mut self, key: &'static str, kind: &'static str) -> Vec<Section<'a>> {
+        self.ask(key);
+        let path = self.dotted(key);
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let tables = as_tables(self.report, &self.file_at(key, value), value.get_ref()).into_iter();
+        tables
+            .map(|(span, table)| {
+                Section::new(self.report, kind, path.clone(), Some(table), Place::Span(span))
+            })
+            .collect()
+    }
+
     /// Where `key` was given; the section itself if it was not.
     pub fn at(&self, key: &str) -> At {
         if let Some(variable) = self.variables.get(key) {

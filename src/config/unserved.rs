@@ -3,13 +3,16 @@
 
 /// Section, key (or `key = value`), and what to say.
 const UNSERVED: &[(&str, &str, &str)] = &[
-    ("", "key", "virtual keys are not served in this version; clients use their own, remove [[key]]"),
-    ("", "model", "models are not mapped to deployments in this version; remove [[model]]"),
-    ("route.match", "key", "virtual keys are not served in this version; match by `header` instead"),
+    ("route.match", "key", "routes are not matched by key in this version; give the key its own `cache`"),
     (
-        "cache",
-        "scope = team",
-        "\"team\" comes with virtual keys, not served in this version; expected \"key\" or \"global\"",
+        "model",
+        "cascade",
+        "asking a cheap model first and escalating is not served in this version; use `fallback`, or ask each model by name",
+    ),
+    (
+        "router",
+        "cascade",
+        "asking a cheap model first and escalating is not served in this version; use `fallback`, or ask each model by name",
     ),
 ];
 

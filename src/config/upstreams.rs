@@ -1,15 +1,15 @@
 //! Reads `[[upstream]]`.
 
-use super::Upstream;
 use super::read::Root;
 use super::reader::{At, Given, Place, Report, Section};
 use super::source::Source;
 use super::values;
+use super::{Upstream, kind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The upstreams of the file, in its order. `REPRISE__UPSTREAM__…` sets the only one, or is it where
-/// the file has none; `--upstream` stands for one transparent upstream in place of all of them.
+/// the file has none.
 pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>, source: &Source) -> Vec<Upstream> {
     let items = root.tables("upstream");
     let mut variables = root.variables("upstream");
@@ -43,12 +43,16 @@ pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>, source: &Source) ->
         }
         upstreams.push(upstream);
     }
-    match source.flags.upstream.as_deref().map(|text| values::upstream_url(Given::Variable(text))) {
-        None => upstreams,
-        Some(Ok((url, name))) => vec![Upstream::at(url, name)],
-        Some(Err(message)) => {
+    upstreams
+}
+
+/// `--upstream`: one upstream in place of all of the file's, and of its models.
+pub(super) fn of_flag(report: &Report<'_>, source: &Source) -> Option<Upstream> {
+    match values::upstream_url(Given::Variable(source.flags.upstream.as_deref()?)) {
+        Ok((url, name)) => Some(Upstream::at(url, name)),
+        Err(message) => {
             report.problem(&At { place: Place::Elsewhere, key: "--upstream".to_owned() }, message);
-            upstreams
+            None
         }
     }
 }
@@ -56,8 +60,12 @@ pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>, source: &Source) ->
 fn read_one(report: &Report<'_>, mut section: Section<'_>, source: &Source) -> Option<Upstream> {
     const MS: Duration = Duration::from_millis(1);
     const HOUR: Duration = Duration::from_secs(3_600);
-    let url = section.get("url", values::upstream_url);
-    if !section.has("url") {
+    let api = kind::read(report, &mut section);
+    let mut url = section.get("url", values::upstream_url);
+    if !section.has("url") && section.has("kind") {
+        url = api.kind.default_url().and_then(|url| values::upstream_url(Given::Variable(url)).ok());
+    }
+    if !section.has("url") && url.is_none() {
         report.problem(section.own(), "has no `url`; write for instance url = \"https://api.openai.com\"");
     }
     let name = section.get("name", values::header_value);
@@ -65,14 +73,19 @@ fn read_one(report: &Report<'_>, mut section: Section<'_>, source: &Source) -> O
     let connect = section.get("connect_timeout", |given| values::duration(given, MS..=HOUR));
     let first_byte = section.get("first_byte_timeout", |given| values::duration(given, MS..=HOUR));
     let idle = section.get("idle_timeout", |given| values::duration(given, MS..=HOUR));
+    let total_timeout = section.get("total_timeout", |given| values::duration(given, MS..=24 * HOUR));
+    let region = section.get("region", values::header_value);
     section.finish();
     let (url, host) = url?;
     let base = Upstream::at(url, name.unwrap_or(host));
     Some(Upstream {
+        api,
         key,
         connect_timeout: connect.unwrap_or(base.connect_timeout),
         first_byte_timeout: first_byte.unwrap_or(base.first_byte_timeout),
         idle_timeout: idle.unwrap_or(base.idle_timeout),
+        total_timeout,
+        region,
         ..base
     })
 }

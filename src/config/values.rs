@@ -28,6 +28,20 @@ pub fn text(given: Given<'_>) -> Read<String> {
     Ok(text.trim().to_owned())
 }
 
+/// A list of texts. In the environment: separated by commas.
+pub fn texts(given: Given<'_>) -> Read<Vec<String>> {
+    match given {
+        Given::File(DeValue::Array(items)) => {
+            items.iter().map(|item| text(Given::File(item.get_ref()))).collect()
+        }
+        Given::File(other) => Err(format!("expected a list of texts, found {}", word(other))),
+        Given::Variable(list) => {
+            let items = list.split(',').filter(|item| !item.trim().is_empty());
+            items.map(|item| text(Given::Variable(item))).collect()
+        }
+    }
+}
+
 pub fn boolean(given: Given<'_>) -> Read<bool> {
     match given {
         Given::File(DeValue::Boolean(value)) => Ok(*value),

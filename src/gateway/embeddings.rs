@@ -1,7 +1,9 @@
 //! `/v1/embeddings`, input by input: a batch with three known and one new input asks upstream for one.
 
+use super::miss::book_follower;
 use super::visit::EmbeddingVisit;
 use super::{Gateway, Reply, ReplyBody, coding, report};
+use crate::accounts::row::Ended;
 use crate::base::digest::ExactKey;
 use crate::base::fault::{Fault, Kind};
 use crate::cache::entry::Embedded;
@@ -55,7 +57,10 @@ impl Gateway {
             Seat::Follow { mut follower, same_credential: true } if shares(&visit) => {
                 self.metrics.followed();
                 match follower.head().await {
-                    Ok(head) => return Ok(self.read_along(head, follower, visit.policy().headers)),
+                    Ok(head) => {
+                        book_follower(&follower, visit.tab.hand_over(), head.status);
+                        return Ok(self.read_along(head, follower, visit.policy().headers));
+                    }
                     Err(_) => None,
                 }
             }
@@ -68,7 +73,8 @@ impl Gateway {
     async fn known(&self, visit: &EmbeddingVisit) -> (Vec<Option<Arc<Entry>>>, Tier) {
         let demand = Demand { form: PLAIN, max_age: visit.wishes.max_age, min_fresh: visit.wishes.min_fresh };
         let ttl = visit.settings.config.cache.credential_ttl;
-        if visit.wishes.no_cache || visit.policy().observes() || !self.is_proven(visit.caller, ttl).await {
+        let may_hit = visit.tab.is_keyed() || self.is_proven(visit.caller, ttl).await;
+        if visit.wishes.no_cache || visit.policy().observes() || !may_hit {
             return (vec![None; visit.keys.len()], Tier::L1);
         }
         self.cache.embeddings(&visit.keys, demand).await
@@ -82,6 +88,7 @@ impl Gateway {
     ) -> (Verdict, Reply) {
         let stored: Vec<&Embedded> = entries.iter().filter_map(|entry| embedded(entry)).collect();
         entries.iter().for_each(|entry| self.count_saved(entry.usage()));
+        let saved = visit.tab.hit(Tier::L1.word(), together(&stored));
         let mut headers = HeaderMap::with_capacity(10);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let parts = coding::accepted(&visit.headers, vec![merged(&stored)], &mut headers);
@@ -91,6 +98,7 @@ impl Gateway {
         };
         if visit.policy().headers {
             report::put(&mut headers, &verdict, None, self.clock.now());
+            report::saved(&mut headers, saved);
         }
         (verdict, Reply { status: StatusCode::OK, headers, body: ReplyBody::Whole(parts) })
     }
@@ -128,15 +136,18 @@ impl Gateway {
             // Whole, in the client's own bytes.
             Ok(None) | Err(_) => (whole(&visit), (0..known.len()).collect(), vec![None; known.len()]),
         };
+        visit.tab.ask(verdict.word(), &visit.body)?;
         let fetched = async {
             let sent = visit.settings.upstream.send(outgoing).await;
             let incoming = sent.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
-            let deployment = incoming.deployment.clone();
-            Ok((deployment, self.take_apart(&visit, incoming, &missing, &known).await?))
+            let way = incoming.way.clone();
+            super::served(&visit.tab, &way);
+            Ok((way, self.take_apart(&visit, incoming, &missing, &known).await?))
         };
-        let (deployment, mut reply) = match fetched.await {
+        let (way, mut reply) = match fetched.await {
             Ok(fetched) => fetched,
             Err(fault) => {
+                super::not_reached(&visit.tab, &fault);
                 if let Some(leader) = leader {
                     leader.fail(&fault);
                 }
@@ -146,14 +157,17 @@ impl Gateway {
         if let (Some(leader), ReplyBody::Whole(parts)) = (leader, &reply.body)
             && !reply.headers.contains_key(CONTENT_ENCODING)
         {
-            let head =
-                Head { status: reply.status, headers: reply.headers.clone(), deployment: deployment.clone() };
+            let head = Head {
+                status: reply.status,
+                headers: reply.headers.clone(),
+                deployment: way.deployment.clone(),
+            };
             leader.head(head);
             parts.iter().for_each(|part| leader.push(part.clone()));
             leader.complete();
         }
         if visit.policy().headers {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }
@@ -167,15 +181,17 @@ impl Gateway {
         missing: &[usize],
         known: &[Option<Arc<Entry>>],
     ) -> Result<Reply, Fault> {
-        let Incoming { status, mut headers, body, .. } = incoming;
-        if status.is_success() {
-            self.prove(visit.caller, visit.settings.config.cache.credential_ttl);
+        let Incoming { status, mut headers, way, body } = incoming;
+        match status.is_success() {
+            true => self.prove(visit.caller, visit.settings.config.cache.credential_ttl),
+            false => visit.tab.unbilled(),
         }
         let raw = gather(body).await?;
         let asked_whole = missing.len() == known.len();
         let plain = (status == StatusCode::OK).then(|| decoded(&headers, &raw)).flatten();
         let answer = plain.and_then(|plain| embeddings::read_answer(&plain, missing.len()).ok());
         let Some(answer) = answer else {
+            visit.tab.paid(Ended::Failed, None, None);
             if asked_whole || status != StatusCode::OK {
                 return Ok(Reply::whole(status, headers, raw));
             }
@@ -184,7 +200,15 @@ impl Gateway {
                 "the upstream's answer does not fit the inputs it was asked for",
             ));
         };
-        let fresh = self.keep_all(visit, missing, answer);
+        let stored: Vec<&Embedded> = known.iter().flatten().filter_map(embedded).collect();
+        let saved = if asked_whole { None } else { together(&stored) };
+        visit.tab.paid(Ended::Whole, answer.usage, saved);
+        if way.substitute && !asked_whole {
+            let message = "another model answered, whose vectors do not go with the stored ones; send no-cache to have all of them from it";
+            return Err(Fault::new(Kind::UpstreamBroke, message));
+        }
+        // Vectors of another model than the one asked for are never kept.
+        let fresh = if way.substitute { Vec::new() } else { self.keep_all(visit, missing, answer) };
         if asked_whole {
             return Ok(Reply::whole(status, headers, raw));
         }
@@ -232,11 +256,15 @@ fn embedded(entry: &Arc<Entry>) -> Option<&Embedded> {
 }
 
 fn merged(stored: &[&Embedded]) -> Bytes {
-    let usage = stored.iter().map(|one| one.usage).collect::<Option<Vec<Usage>>>();
-    let usage = usage.map(|shares| shares.into_iter().fold(Usage::default(), Usage::plus));
     let items: Vec<&embeddings::Item> = stored.iter().map(|one| &one.item).collect();
     let frame = stored.first().map(|one| one.frame.clone()).unwrap_or_default();
-    embeddings::merge(&items, &frame, usage)
+    embeddings::merge(&items, &frame, together(stored))
+}
+
+/// What several cost together; `None` where that of one is not known.
+fn together(stored: &[&Embedded]) -> Option<Usage> {
+    let shares = stored.iter().map(|one| one.usage).collect::<Option<Vec<Usage>>>();
+    shares.map(|shares| shares.into_iter().fold(Usage::default(), Usage::plus))
 }
 
 fn whole(visit: &EmbeddingVisit) -> Outgoing {

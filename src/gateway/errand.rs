@@ -6,9 +6,11 @@
 
 use super::detach::{Errands, Waiting};
 use super::lane::{self, Sender};
+use super::metered;
 use super::trust::audit::Shadow;
 use super::visit::Sketch;
 use super::{Gateway, Reply, ReplyBody, Settings};
+use crate::accounts::{self, Tab};
 use crate::base::digest::Credential;
 use crate::base::fault::{Fault, Kind};
 use crate::cache::admit::{Admitted, Terms};
@@ -19,7 +21,7 @@ use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
 use crate::tape::live::Head;
 use crate::tape::{Ended, Recorder};
-use crate::upstream::{Chunks, Incoming, Outgoing};
+use crate::upstream::{Chunks, Incoming, Outgoing, Way};
 use crate::wire::Dialect;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -54,9 +56,10 @@ pub struct Errand {
     pub leader: Option<Leader>,
     /// Keeps other replicas from asking the same, until the answer has been passed on to them.
     pub lease: Option<Lease>,
+    pub tab: Tab,
 }
 
-type Answer = Result<(Arc<str>, Reply), Fault>;
+type Answer = Result<(Way, Reply), Fault>;
 
 impl Errand {
     /// Sets out, and comes back with the head of the answer; its body then flows.
@@ -76,15 +79,15 @@ impl Errand {
             Pin::new(&mut answer).poll(cx)
         });
         let lost = || Fault::new(Kind::Internal, "the request was lost inside the proxy");
-        let (deployment, mut reply) = head.await.unwrap_or_else(|_| Err(lost()))?;
+        let (way, mut reply) = head.await.unwrap_or_else(|_| Err(lost()))?;
         if let ReplyBody::Flow(flow) = reply.body {
             reply.body = ReplyBody::Flow(Box::pin(Delivery { flow, waiting, handed_over: false }));
         }
-        Ok((deployment, reply))
+        Ok((way, reply))
     }
 
     async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
-        let Errand { settings, dialect, caller, outgoing, keep, leader, lease } = self;
+        let Errand { settings, dialect, caller, outgoing, keep, leader, lease, tab } = self;
         let coming = gateway.embed_meanwhile(&keep, settings.config.semantic.patience);
         let sent = {
             let send = settings.upstream.send(outgoing);
@@ -97,6 +100,7 @@ impl Errand {
             Ok(incoming) => incoming,
             Err(fault) => {
                 gateway.metrics.upstream_failed(fault.kind.code());
+                super::not_reached(&tab, &fault);
                 if let Some(leader) = leader {
                     leader.fail(&fault);
                 }
@@ -104,30 +108,27 @@ impl Errand {
                 return;
             }
         };
-        let Incoming { status, headers, deployment, body } = incoming;
-        if status.is_success() {
-            gateway.prove(caller, settings.config.cache.credential_ttl);
+        let Incoming { status, headers, way, body } = incoming;
+        super::served(&tab, &way);
+        match status.is_success() {
+            true => gateway.prove(caller, settings.config.cache.credential_ttl),
+            false => tab.unbilled(),
         }
         let recorder = Recorder::new(dialect, &headers, settings.config.cache.max_entry);
         let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         // A leader that cannot be read along is dropped here: its followers take seats of their own.
         let leader = leader.filter(|_| recorder.decodes());
         if let Some(leader) = &leader {
-            leader.head(Head { status, headers: plain_headers(&headers), deployment: deployment.clone() });
+            let deployment = way.deployment.clone();
+            leader.head(Head { status, headers: plain_headers(&headers), deployment });
         }
         let (to_client, from_errand) = lane::lane();
         let reply = Reply { status, headers, body: ReplyBody::Flow(Box::pin(from_errand)) };
-        let _ = client.send(Ok((deployment, reply)));
-        let keep = (status == StatusCode::OK).then_some(keep);
-        let reading = Reading {
-            gateway: gateway.clone(),
-            settings,
-            recorder: Some(recorder),
-            keep,
-            coming,
-            leader,
-            _lease: lease,
-        };
+        // An answer of another model than the one asked for would outlive the need for it.
+        let keep = (status == StatusCode::OK && !way.substitute).then_some(keep);
+        let _ = client.send(Ok((way, reply)));
+        let (gateway, recorder) = (gateway.clone(), Some(recorder));
+        let reading = Reading { gateway, settings, recorder, keep, coming, leader, tab, _lease: lease };
         reading.read(body, to_client, length).await;
     }
 }
@@ -187,6 +188,7 @@ struct Reading {
     keep: Option<Keep>,
     coming: Option<Coming>,
     leader: Option<Leader>,
+    tab: Tab,
     _lease: Option<Lease>,
 }
 
@@ -271,8 +273,12 @@ impl Reading {
     /// The answer has ended by its own word: keep it, if it is whole.
     async fn close(&mut self) {
         let Some(recorder) = self.recorder.take() else { return };
-        let Some(keep) = self.keep.take() else { return };
         let recording = recorder.finish(true);
+        self.tab.paid(metered::ended(recording.ended), recording.usage, None);
+        if let (Some(leader), Some(usage)) = (&self.leader, recording.usage) {
+            leader.cost(usage);
+        }
+        let Some(keep) = self.keep.take() else { return };
         self.gateway.metrics.taped(recording.ended.word());
         let Some(tape) = recording.tape else { return };
         if let Some(shadow) = keep.shadow {
@@ -311,9 +317,16 @@ impl Reading {
     }
 
     /// The answer broke off. If its own end had been seen before that, it is kept already.
-    fn broke(self, to_client: Option<Sender>, fault: Fault) {
-        if self.recorder.is_some() && self.keep.is_some() {
-            self.gateway.metrics.taped(Ended::Cut.word());
+    fn broke(mut self, to_client: Option<Sender>, fault: Fault) {
+        if let Some(recorder) = self.recorder.take() {
+            if self.keep.is_some() {
+                self.gateway.metrics.taped(Ended::Cut.word());
+            }
+            let usage = recorder.finish(false).usage;
+            self.tab.paid(accounts::row::Ended::Cut, usage, None);
+            if let (Some(leader), Some(usage)) = (&self.leader, usage) {
+                leader.cost(usage);
+            }
         }
         self.gateway.metrics.upstream_failed(fault.kind.code());
         tracing::warn!(code = fault.kind.code(), "answer broke off: {fault}");

@@ -133,9 +133,11 @@ impl Gateway {
             );
             return Err(Fault::new(Kind::InvalidRequest, message));
         };
-        match self.visit(self.settings.load_full(), dialect, target, headers, body)? {
+        let considered = self.visit(self.settings.load_full(), dialect, target, headers, body)?;
+        considered.tab().void();
+        match considered {
             Considered::Chat(visit) => self.explain_visit(&visit).await,
-            Considered::Bypass { why, .. } => Ok(bypassed(why)),
+            Considered::Bypass(aside) => Ok(bypassed(aside.why)),
             Considered::Embedding(_) => {
                 Err(Fault::new(Kind::Internal, "an embedding came from another path"))
             }

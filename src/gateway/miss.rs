@@ -5,13 +5,15 @@ use super::trust::Count;
 use super::trust::audit::{Of, Shadow};
 use super::visit::{Sketch, Visit};
 use super::{Gateway, Reply, ReplyBody, report};
+use crate::accounts::Tab;
+use crate::accounts::row::Ended;
 use crate::base::fault::Fault;
 use crate::cache::flight::{Leader, Seat};
 use crate::cache::shared::lease::{Lease, Turn};
 use crate::cache::{Embedding, Found, Looked, Missed, Verdict};
 use crate::tape::live::{Follower, Head, LiveEnd};
-use crate::upstream::{Outgoing, OutgoingBody};
-use http::Method;
+use crate::upstream::{Outgoing, OutgoingBody, Way};
+use http::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +66,10 @@ impl Gateway {
                     self.metrics.followed();
                     match self.follow(&visit, follower, same_credential).await {
                         Followed::Answer(reply) => return Ok((Verdict::Follow, *reply)),
-                        Followed::Fault(fault) => return Err(fault),
+                        Followed::Fault(fault) => {
+                            visit.tab.followed(Ended::Failed, None);
+                            return Err(fault);
+                        }
                         // The leader may have found the answer on another replica.
                         Followed::Nothing if self.cache.shared().is_some() => {
                             if let Some(answer) = self.look_again(&visit).await {
@@ -133,22 +138,23 @@ impl Gateway {
         shadow: Option<Shadow>,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
+        visit.tab.ask(verdict.word(), &visit.body)?;
         let (mut terms, sketch) = (visit.terms(), self.sketch(&visit));
         if matches!(verdict, Verdict::Miss(Missed::Observed)) {
             // Served, this answer would never have been: what is stored stays what it would be.
             terms.ttl = Duration::ZERO;
         }
-        let Visit { settings, dialect, target, headers, body, caller, canon, .. } = *visit;
+        let Visit { settings, dialect, target, headers, body, caller, canon, tab, .. } = *visit;
         let outgoing = Outgoing { method: Method::POST, target, headers, body: OutgoingBody::Whole(body) };
         let keep = Keep { canon, terms, embedding, sketch, shadow };
         let (leader, lease) = match seated {
             Seated::Nowhere => (None, None),
             Seated::InFront { leader, lease } => (Some(leader), lease),
         };
-        let errand = Errand { settings, dialect, caller, outgoing, keep, leader, lease };
-        let (deployment, mut reply) = errand.send(self).await?;
+        let errand = Errand { settings, dialect, caller, outgoing, keep, leader, lease, tab };
+        let (way, mut reply) = errand.send(self).await?;
         if show {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }
@@ -165,6 +171,7 @@ impl Gateway {
                 if head.status.is_success() && !same_credential && !self.may_hit(visit).await {
                     return Followed::Nothing;
                 }
+                book_follower(&follower, visit.tab.hand_over(), head.status);
                 Followed::Answer(Box::new(self.read_along(head, follower, visit.policy().headers).1))
             }
             Err(LiveEnd::Failed(kind, why)) => Followed::Fault(Fault::new(kind, why)),
@@ -176,7 +183,7 @@ impl Gateway {
     pub(super) fn read_along(&self, head: Head, follower: Follower, show: bool) -> (Verdict, Reply) {
         let Head { status, mut headers, deployment } = head;
         if show {
-            report::put(&mut headers, &Verdict::Follow, Some(&deployment), self.clock.now());
+            report::put(&mut headers, &Verdict::Follow, Some(&Way::straight(deployment)), self.clock.now());
         }
         (Verdict::Follow, Reply { status, headers, body: ReplyBody::Flow(Box::pin(follower.body())) })
     }
@@ -188,4 +195,16 @@ impl Gateway {
             _ => None,
         }
     }
+}
+
+/// Books a follower once its flight has ended, whether it stays that long or not.
+pub(super) fn book_follower(follower: &Follower, tab: Tab, status: StatusCode) {
+    follower.reckon(move |end, usage| {
+        let ended = match (status.is_success(), end) {
+            (false, _) => Ended::Failed,
+            (true, LiveEnd::Complete) => Ended::Whole,
+            (true, _) => Ended::Cut,
+        };
+        tab.followed(ended, usage);
+    });
 }

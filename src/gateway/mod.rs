@@ -15,16 +15,21 @@
 //! | `miss` | seats in a flight, and what each does |
 //! | `fleet` | what a request asks of, and tells, the other replicas |
 //! | `errand` | one question to the upstream, its answer recorded on the way |
+//! | `metered` | an answer that passes by the cache, read along for what it cost |
 //! | `detach` | work that outlives the one who waits for it |
 //! | `embeddings` | `/v1/embeddings`, input by input |
+//! | `closing` | the last word of an event stream that broke off |
 //! | `coding` | a stored answer in a coding that the client accepts |
 //! | `lane` | from the errand to the client, bounded in bytes |
 //! | `trust` | audits, budgets of wrong answers, observe mode |
 //! | `explain` | what would become of a request, and why |
+//! | `models` | the list of models, where the config names them all |
 //! | `sentence` | the words of verdicts, in sentences |
+//! | `stale` | an expired answer in place of an error |
 //! | `warm` | answers that somebody brings along |
 //! | `report` | the headers that say what was decided |
 
+mod closing;
 pub mod coding;
 pub mod detach;
 pub mod directives;
@@ -33,33 +38,39 @@ pub mod errand;
 pub mod explain;
 mod fleet;
 pub mod lane;
+pub mod metered;
 pub mod miss;
+mod models;
 pub mod report;
 mod sentence;
+mod stale;
 pub mod trust;
 pub mod visit;
 pub mod warm;
 
-use crate::accounts::Accounts;
+use crate::accounts::row::Ended;
+use crate::accounts::{Accounts, Tab};
 use crate::base::clock::Clock;
 use crate::base::fault::{Fault, Kind};
 use crate::base::tasks::Tasks;
 use crate::cache::{Cache, Embedding, Found, Looked, Missed, Verdict};
 use crate::canon::Bypass;
 use crate::config::Config;
+use crate::tape::Recorder;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream};
+use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream, Way};
 use crate::wire::Dialect;
 use crate::wire::usage::Usage;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use metered::Metered;
 use miss::Seated;
 use std::sync::Arc;
 use trust::{Count, Trust, Watches};
-use visit::{Considered, Visit};
+use visit::{Aside, Considered, Visit};
 
 /// A request as the front received it.
 pub struct Ask {
@@ -86,7 +97,8 @@ pub struct Reply {
 pub enum ReplyBody {
     /// All there, in a few pieces; the front sends a `content-length`.
     Whole(Vec<Bytes>),
-    /// Still coming. An error ends the connection, so that the client sees a cut, not an end.
+    /// Still coming. An error ends the connection, so that the client sees a cut, not an end; of an event
+    /// stream it becomes an event first, where it can (`closing`).
     Flow(Chunks),
 }
 
@@ -146,23 +158,34 @@ impl Gateway {
     ) -> Result<Reply, Fault> {
         let began = tokio::time::Instant::now();
         let settings = self.settings.load_full();
-        let answered = match self.visit(settings, dialect, target, headers, body)? {
+        let considered = match self.visit(settings, dialect, target, headers, body) {
+            Ok(considered) => considered,
+            Err(fault) => {
+                self.metrics.failed(dialect.word(), fault.kind.code());
+                return Err(self.accounts.slow_down(fault).await);
+            }
+        };
+        let warning = self.accounts.warning(considered.tab());
+        let answered = match considered {
             Considered::Chat(visit) => self.chat(visit).await,
             Considered::Embedding(visit) => self.embedding(*visit).await,
-            Considered::Bypass { outgoing, why, show } => self.stand_aside(outgoing, why, show).await,
+            Considered::Bypass(aside) => self.stand_aside(*aside).await,
         };
-        let (verdict, reply) = match answered {
+        let (verdict, mut reply) = match answered {
             Ok(answered) => answered,
             Err(fault) => {
                 self.metrics.failed(dialect.word(), fault.kind.code());
                 return Err(fault);
             }
         };
+        if let Some(warning) = warning {
+            report::warn(&mut reply.headers, &warning);
+        }
         let tier = verdict.tier().map_or("", |tier| tier.word());
         let reason = verdict.reason().unwrap_or("");
         self.metrics.answered(dialect.word(), verdict.word(), tier, reason, began.elapsed());
         tracing::debug!(dialect = dialect.word(), verdict = verdict.word(), tier, reason, "answered");
-        Ok(reply)
+        Ok(closing::with_error_event(dialect, reply))
     }
 
     /// A chat completion or a text completion.
@@ -181,32 +204,40 @@ impl Gateway {
                 )
                 .await;
         }
+        let ground = self.ground(&visit).await;
         match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) => match self.may_hit(&visit).await {
                 true if visit.policy().observes() => self.observe(visit, found).await,
                 true => Ok(self.hit(visit, found)),
                 false if visit.wishes.only_if_cached => Err(only_if_cached()),
-                false => self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await,
+                false => {
+                    let answered = self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await;
+                    self.or_stale(ground, answered)
+                }
             },
             Looked::Miss { .. } if visit.wishes.only_if_cached => Err(only_if_cached()),
-            Looked::Miss { why, embedding, near } => self.miss(visit, why, embedding, near).await,
+            Looked::Miss { why, embedding, near } => {
+                self.or_stale(ground, self.miss(visit, why, embedding, near).await)
+            }
         }
     }
 
     /// A hit needs a caller whom the upstream has accepted lately.
     async fn may_hit(&self, visit: &Visit) -> bool {
-        self.is_proven(visit.caller, visit.settings.config.cache.credential_ttl).await
+        visit.tab.is_keyed() || self.is_proven(visit.caller, visit.settings.config.cache.credential_ttl).await
     }
 
     fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {
         let Found { entry, tier, score, playback } = found;
         self.count_saved(entry.usage());
+        let saved = visit.tab.hit(tier.word(), entry.usage());
         let mut headers = HeaderMap::with_capacity(10);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(playback.content_type));
         let parts = coding::accepted(&visit.headers, playback.parts, &mut headers);
         let verdict = Verdict::Hit { entry, tier, score };
         if visit.policy().headers {
             report::put(&mut headers, &verdict, None, self.clock.now());
+            report::saved(&mut headers, saved);
         }
         (verdict, Reply { status: StatusCode::OK, headers, body: ReplyBody::Whole(parts) })
     }
@@ -218,32 +249,86 @@ impl Gateway {
     }
 
     /// Past the cache, with the reason on the answer.
-    async fn stand_aside(
-        &self,
-        outgoing: Outgoing,
-        why: Bypass,
-        show: bool,
-    ) -> Result<(Verdict, Reply), Fault> {
-        let (deployment, mut reply) = self.forward(outgoing).await?;
+    async fn stand_aside(&self, aside: Aside) -> Result<(Verdict, Reply), Fault> {
+        let Aside { outgoing, why, show, dialect, tab } = aside;
+        if let OutgoingBody::Whole(body) = &outgoing.body {
+            tab.ask("bypass", body)?;
+        }
+        let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
+        let (way, mut reply) = sent?;
+        served(&tab, &way);
+        self.meter(&mut reply, dialect, tab);
         let verdict = Verdict::Bypass(why);
         if show {
-            report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());
+            report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }
         Ok((verdict, reply))
     }
 
-    /// A path that is none of ours: nothing is added, nothing is held.
-    async fn pass(&self, outgoing: Outgoing) -> Result<Reply, Fault> {
-        self.forward(outgoing).await.map(|(_, reply)| reply)
+    /// Has the answer read along, so that its cost is booked.
+    fn meter(&self, reply: &mut Reply, dialect: Dialect, tab: Tab) {
+        if !reply.status.is_success() {
+            return tab.unbilled();
+        }
+        let cap = self.settings.load().config.cache.max_entry;
+        let length = reply.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let recorder = Recorder::new(dialect, &reply.headers, cap);
+        let body = std::mem::replace(&mut reply.body, ReplyBody::Whole(Vec::new()));
+        reply.body = match body {
+            ReplyBody::Flow(flow) => ReplyBody::Flow(Box::pin(Metered::new(flow, recorder, tab, length))),
+            whole => whole,
+        };
     }
 
-    async fn forward(&self, outgoing: Outgoing) -> Result<(Arc<str>, Reply), Fault> {
+    /// A path that is none of ours: nothing is added, nothing is held.
+    /// A `POST` may cost something, so it is booked, its cost unknown.
+    async fn pass(&self, mut outgoing: Outgoing) -> Result<Reply, Fault> {
+        let who = match self.accounts.admit(&mut outgoing.headers) {
+            Ok(who) => who,
+            Err(fault) => return Err(self.accounts.slow_down(fault).await),
+        };
+        if let Some(list) = self.model_list(&outgoing.method, outgoing.target.path()) {
+            return Ok(list);
+        }
+        if outgoing.method != Method::POST {
+            return self.forward(outgoing).await.map(|(_, reply)| reply);
+        }
+        who.may_pass()?;
+        let tab = self.accounts.open_tab(&who, "pass", "", &[])?;
+        tab.ask("pass", b"")?;
+        let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
+        let (way, reply) = sent?;
+        served(&tab, &way);
+        match reply.status.is_success() {
+            true => tab.paid(Ended::Whole, None, None),
+            false => tab.unbilled(),
+        }
+        Ok(reply)
+    }
+
+    async fn forward(&self, outgoing: Outgoing) -> Result<(Way, Reply), Fault> {
         let settings = self.settings.load_full();
-        let Incoming { status, headers, deployment, body } = settings
+        let Incoming { status, headers, way, body } = settings
             .upstream
             .send(outgoing)
             .await
             .inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;
-        Ok((deployment, Reply { status, headers, body: ReplyBody::Flow(body) }))
+        Ok((way, Reply { status, headers, body: ReplyBody::Flow(body) }))
+    }
+}
+
+/// Who answers, and at which model's price.
+fn served(tab: &Tab, way: &Way) {
+    tab.deployment(&way.deployment);
+    if let Some(model) = &way.model {
+        tab.served_by(model);
+    }
+}
+
+/// Nothing is charged for a request that did not arrive.
+fn not_reached(tab: &Tab, fault: &Fault) {
+    use Kind::{ContextTooLong, UnknownModel, UpstreamClosed, UpstreamUnreachable};
+    if matches!(fault.kind, UpstreamUnreachable | UpstreamClosed | UnknownModel | ContextTooLong) {
+        tab.unbilled();
     }
 }

@@ -1,7 +1,9 @@
 //! What an answer says of its own making: `Cache-Status` (RFC 9211), `Age`, `x-reprise-*`.
 
 use crate::base::clock::Millis;
+use crate::base::money::NanoUsd;
 use crate::cache::Verdict;
+use crate::upstream::Way;
 use http::header::AGE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -11,12 +13,16 @@ const TIER: HeaderName = HeaderName::from_static("x-reprise-tier");
 const SCORE: HeaderName = HeaderName::from_static("x-reprise-score");
 const REASON: HeaderName = HeaderName::from_static("x-reprise-reason");
 const ENTRY: HeaderName = HeaderName::from_static("x-reprise-entry");
+const SAVED: HeaderName = HeaderName::from_static("x-reprise-saved-usd");
+const BUDGET: HeaderName = HeaderName::from_static("x-reprise-budget-warning");
 const DEPLOYMENT: HeaderName = HeaderName::from_static("x-reprise-deployment");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-reprise-attempts");
+const TRIED: HeaderName = HeaderName::from_static("x-reprise-tried");
 
 /// Puts the verdict on the answer. `Cache-Status` is appended, as RFC 9211 asks, after those of the
 /// caches behind us; an `x-reprise-*` of a Reprise behind us is replaced.
-pub fn put(headers: &mut HeaderMap, verdict: &Verdict, deployment: Option<&str>, now: Millis) {
-    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, DEPLOYMENT] {
+pub fn put(headers: &mut HeaderMap, verdict: &Verdict, way: Option<&Way>, now: Millis) {
+    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, SAVED, DEPLOYMENT, ATTEMPTS, TRIED] {
         headers.remove(name);
     }
     headers.insert(VERDICT, HeaderValue::from_static(verdict.word()));
@@ -26,13 +32,24 @@ pub fn put(headers: &mut HeaderMap, verdict: &Verdict, deployment: Option<&str>,
     if let Some(tier) = verdict.tier() {
         headers.insert(TIER, HeaderValue::from_static(tier.word()));
     }
-    if let Some(name) = deployment {
-        set(headers, DEPLOYMENT, name);
+    if let Some(way) = way {
+        set(headers, DEPLOYMENT, &way.deployment);
+        if way.attempts > 0 {
+            headers.insert(ATTEMPTS, HeaderValue::from(way.attempts));
+        }
+        if let Some(tried) = &way.tried {
+            set(headers, TRIED, tried);
+        }
     }
     match verdict {
         Verdict::Hit { entry, tier, score } => {
-            let ttl = entry.ttl(now).as_secs();
-            append(headers, &format!("reprise; hit; ttl={ttl}; detail={}", tier.word()));
+            // What has expired has less than no time left (RFC 9211 §2.2).
+            let (ttl, over) = (entry.ttl(now).as_secs(), now.since(entry.expires).as_secs());
+            let sign = if entry.is_fresh(now) { "" } else { "-" };
+            append(headers, &format!("reprise; hit; ttl={sign}{}; detail={}", ttl + over, tier.word()));
+            if !entry.is_fresh(now) {
+                headers.insert(REASON, HeaderValue::from_static("stale_if_error"));
+            }
             headers.insert(AGE, HeaderValue::from(entry.age(now).as_secs()));
             set(headers, ENTRY, &entry.id());
             if let Some(score) = score {
@@ -43,6 +60,18 @@ pub fn put(headers: &mut HeaderMap, verdict: &Verdict, deployment: Option<&str>,
         Verdict::Miss(_) => append(headers, "reprise; fwd=miss"),
         Verdict::Bypass(bypass) => append(headers, &format!("reprise; fwd=bypass; detail={}", bypass.word())),
     }
+}
+
+/// What a hit saved, in USD; nothing where that is not known.
+pub fn saved(headers: &mut HeaderMap, saved: Option<NanoUsd>) {
+    if let Some(saved) = saved {
+        set(headers, SAVED, &saved.to_string());
+    }
+}
+
+/// Soft limits that the caller's key has passed.
+pub fn warn(headers: &mut HeaderMap, warning: &str) {
+    set(headers, BUDGET, warning);
 }
 
 fn append(headers: &mut HeaderMap, status: &str) {

@@ -4,6 +4,7 @@ use super::Gateway;
 use super::Settings;
 use super::directives::Directives;
 use super::trust::Watch;
+use crate::accounts::Tab;
 use crate::base::digest::{Credential, ExactKey, Parts, Scope};
 use crate::base::fault::Fault;
 use crate::cache::admit::Terms;
@@ -34,6 +35,7 @@ pub struct Visit {
     pub model: Box<str>,
     pub form: Form,
     pub canon: Canon,
+    pub tab: Tab,
 }
 
 /// An embedding request, likewise, with a key for each input.
@@ -51,13 +53,33 @@ pub struct EmbeddingVisit {
     pub keys: Vec<ExactKey>,
     /// Of the whole batch: what a flight goes by.
     pub whole: ExactKey,
+    pub tab: Tab,
+}
+
+/// A request that the cache stands aside for.
+pub struct Aside {
+    pub outgoing: Outgoing,
+    pub why: Bypass,
+    pub show: bool,
+    pub dialect: Dialect,
+    pub tab: Tab,
 }
 
 /// What is to be done with a request.
 pub enum Considered {
     Chat(Box<Visit>),
     Embedding(Box<EmbeddingVisit>),
-    Bypass { outgoing: Outgoing, why: Bypass, show: bool },
+    Bypass(Box<Aside>),
+}
+
+impl Considered {
+    pub fn tab(&self) -> &Tab {
+        match self {
+            Considered::Chat(visit) => &visit.tab,
+            Considered::Embedding(visit) => &visit.tab,
+            Considered::Bypass(aside) => &aside.tab,
+        }
+    }
 }
 
 impl Visit {
@@ -149,39 +171,44 @@ impl Gateway {
         settings: Arc<Settings>,
         dialect: Dialect,
         target: PathAndQuery,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Considered, Fault> {
-        let wishes = Directives::read(&headers)?;
+        let who = self.accounts.admit(&mut headers)?;
+        let mut wishes = Directives::read(&headers)?;
+        wishes.threshold = wishes.threshold.or(who.threshold());
+        wishes.ttl = wishes.ttl.or(who.ttl());
         let read = request::read(dialect, &body);
         let model = read.as_ref().ok().map(|request| request.model());
+        let binding = settings.upstream.bind(model, &headers)?;
         let config = &settings.config;
         let route = config.route_for(target.path(), model, |name| headers.get(name)?.to_str().ok());
         let policy = config.policy_of(route);
         let show = policy.headers;
         let mode =
             if policy.mode == CacheMode::Off { CacheMode::Off } else { wishes.mode.unwrap_or(policy.mode) };
-        let aside = |headers, body, why| {
+        let mode = who.at_most(mode);
+        let (caller, asked) = (who.caller, model.unwrap_or_default());
+        who.may_ask(asked)?;
+        let tab = self.accounts.open_tab(&who, dialect.word(), asked, &wishes.tags)?;
+        let aside = |headers, body, why, tab| {
             let body = OutgoingBody::Whole(body);
-            Ok(Considered::Bypass {
-                outgoing: Outgoing { method: Method::POST, target: target.clone(), headers, body },
-                why,
-                show,
-            })
+            let outgoing = Outgoing { method: Method::POST, target: target.clone(), headers, body };
+            Ok(Considered::Bypass(Box::new(Aside { outgoing, why, show, dialect, tab })))
         };
-        if let Some(why) = stands_aside(dialect, policy, &wishes) {
-            return aside(headers, body, why);
+        if let Some(why) = stands_aside(dialect, policy, mode, &wishes) {
+            return aside(headers, body, why, tab);
         }
-        let Ok(request) = read else { return aside(headers, body, Bypass::Unreadable) };
-        let caller = self.accounts.identify(&headers);
-        let scope = self.accounts.scope(caller, policy.scope, wishes.namespace.as_deref());
+        let Ok(request) = read else { return aside(headers, body, Bypass::Unreadable, tab) };
+        let scope = self.accounts.scope(&who, policy.scope, wishes.namespace.as_deref());
+        let scope = binding.map_or(scope, |binding| binding.within(scope));
         let shaping = key_headers(&headers, &config.cache.key_headers);
         let around = circumstances(scope, dialect, &target, &shaping);
         match request {
             Request::Embedding(request) => {
                 let keys = embedding_keys(&request, &body, &around);
                 if keys.is_empty() {
-                    return aside(headers, body, Bypass::NoInput);
+                    return aside(headers, body, Bypass::NoInput, tab);
                 }
                 let mut whole = Parts::new("reprise-batch-1");
                 for key in &keys {
@@ -200,6 +227,7 @@ impl Gateway {
                     request,
                     keys,
                     whole,
+                    tab,
                 };
                 Ok(Considered::Embedding(Box::new(visit)))
             }
@@ -227,6 +255,7 @@ impl Gateway {
                     model,
                     form,
                     canon,
+                    tab,
                 })))
             }
         }
@@ -234,13 +263,16 @@ impl Gateway {
 }
 
 /// Why the whole cache stands aside, if it does.
-fn stands_aside(dialect: Dialect, policy: &Policy, wishes: &Directives) -> Option<Bypass> {
+fn stands_aside(dialect: Dialect, policy: &Policy, mode: CacheMode, wishes: &Directives) -> Option<Bypass> {
     if matches!(dialect, Dialect::Responses | Dialect::Messages) {
         Some(Bypass::DialectUnread)
     } else if policy.mode == CacheMode::Off {
         Some(Bypass::RouteOff)
     } else if wishes.mode == Some(CacheMode::Off) {
         Some(Bypass::ClientOff)
+    } else if mode == CacheMode::Off {
+        // By the caller's key.
+        Some(Bypass::RouteOff)
     } else if wishes.no_store {
         Some(Bypass::ClientNoStore)
     } else {

@@ -55,8 +55,8 @@ impl Gateway {
             Considered::Embedding(_) => {
                 return Err(invalid("embeddings are not warmed; ask for them".to_owned()));
             }
-            Considered::Bypass { why, .. } => {
-                return Err(invalid(format!("the request is not cached: {}", why.word())));
+            Considered::Bypass(aside) => {
+                return Err(invalid(format!("the request is not cached: {}", aside.why.word())));
             }
         };
         let body = match answer {

@@ -9,12 +9,16 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 /// The one table of status codes.
 pub(super) fn status(kind: Kind) -> StatusCode {
     match kind {
-        Kind::InvalidHeader | Kind::InvalidRequest => StatusCode::BAD_REQUEST,
+        Kind::InvalidHeader | Kind::InvalidRequest | Kind::ContextTooLong => StatusCode::BAD_REQUEST,
+        Kind::KeyUnknown | Kind::KeyStopped => StatusCode::UNAUTHORIZED,
+        Kind::ModelNotAllowed => StatusCode::FORBIDDEN,
+        Kind::RateLimited | Kind::OverBudget => StatusCode::TOO_MANY_REQUESTS,
+        Kind::UnknownModel => StatusCode::NOT_FOUND,
         Kind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Kind::UpstreamUnreachable | Kind::UpstreamBroke => StatusCode::BAD_GATEWAY,
-        Kind::Draining | Kind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Draining | Kind::Overloaded | Kind::UpstreamClosed => StatusCode::SERVICE_UNAVAILABLE,
         Kind::OnlyIfCached | Kind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
 }

@@ -14,13 +14,17 @@
 //! | `face` | fault -> status and the dialect's error body |
 //! | `admin` | health, readiness, metrics, behind a token |
 //! | `api` | explain and feedback, on the admin side |
+//! | `books` | the ledger, likewise |
+//! | `keys` | virtual keys, likewise |
 //! | `stored` | entries listed, purged, exported, imported and warmed, on the admin side |
 
 pub mod admin;
 pub mod api;
 mod body;
+pub mod books;
 mod face;
 mod front;
+pub mod keys;
 mod listen;
 mod stored;
 

@@ -1,11 +1,13 @@
 //! An answer in progress that others join.
 
 use crate::base::fault::{Fault, Kind};
+use crate::wire::usage::Usage;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -49,6 +51,21 @@ struct State {
     followers: usize,
     closed: bool,
     end: Option<LiveEnd>,
+    /// What the answer cost, where the upstream said so.
+    usage: Option<Usage>,
+    reckonings: Reckonings,
+}
+
+type Reckon = Box<dyn FnOnce(&LiveEnd, Option<Usage>) + Send>;
+
+/// What is to be done once it is known what the answer cost.
+#[derive(Default)]
+struct Reckonings(Vec<Reckon>);
+
+impl fmt::Debug for Reckonings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} reckonings", self.0.len())
+    }
 }
 
 /// Followers may make a live answer outgrow its cap by this much before they are cut off.
@@ -89,8 +106,24 @@ impl Live {
 
     /// Says how it ended; the first word counts.
     pub fn end(&self, end: LiveEnd) {
-        self.state.lock().end.get_or_insert(end);
+        // Who waits for the end finds everything reckoned.
+        loop {
+            let (usage, due) = {
+                let mut state = self.state.lock();
+                if state.reckonings.0.is_empty() {
+                    state.end.get_or_insert(end);
+                    break;
+                }
+                (state.usage, std::mem::take(&mut state.reckonings.0))
+            };
+            due.into_iter().for_each(|reckon| reckon(&end, usage));
+        }
         self.changed.notify_waiters();
+    }
+
+    /// What the answer cost; to be said before its end.
+    pub fn cost(&self, usage: Usage) {
+        self.state.lock().usage = Some(usage);
     }
 
     /// Joins from the first byte. `None`: too late, the answer is already longer than is kept.
@@ -130,6 +163,20 @@ impl Follower {
             (None, end) => end.clone().map(Err),
         })
         .await
+    }
+
+    /// Has `reckon` called when the answer has ended, before anybody sees its end, with what it cost; at
+    /// once if it has ended already. Once, whether this follower stays or leaves.
+    pub fn reckon(&self, reckon: impl FnOnce(&LiveEnd, Option<Usage>) + Send + 'static) {
+        let mut state = self.live.state.lock();
+        match state.end.clone() {
+            None => state.reckonings.0.push(Box::new(reckon)),
+            Some(end) => {
+                let usage = state.usage;
+                drop(state);
+                reckon(&end, usage);
+            }
+        }
     }
 
     /// Waits for the end, whatever comes before it.

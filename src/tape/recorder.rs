@@ -5,6 +5,7 @@ use super::reel::Tape;
 use crate::wire::Dialect;
 use crate::wire::answer::{self, DONE, Outline, StreamReader};
 use crate::wire::sse;
+use crate::wire::usage::Usage;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -43,6 +44,8 @@ pub struct Recording {
     pub ended: Ended,
     /// Present exactly when `ended` is `Whole`.
     pub tape: Option<Tape>,
+    /// What the upstream said that it used, in an answer that was not whole too.
+    pub usage: Option<Usage>,
 }
 
 /// Reads one answer along. It never holds up the answer and never fails: whatever it cannot make
@@ -181,27 +184,36 @@ impl Recorder {
     /// `clean`: the transport ended as it should. Costs a parse of the body; run it off the client's path.
     pub fn finish(self, clean: bool) -> Recording {
         if let Some(ended) = self.lost {
-            return Recording { ended, tape: None };
+            return Recording { ended, tape: None, usage: None };
         }
         if !clean {
-            return Recording { ended: Ended::Cut, tape: None };
+            let usage = match &self.reel {
+                Reel::Stream(stream) => stream.reader.outline().usage,
+                Reel::Body(_) => None,
+            };
+            return Recording { ended: Ended::Cut, tape: None, usage };
         }
+        let mut usage = None;
         let tape = match self.reel {
             Reel::Stream(stream) => {
                 let outline = stream.reader.outline();
+                usage = outline.usage;
                 judge(&outline).map(|()| Tape::of_events(self.dialect, stream.events, outline))
             }
             Reel::Body(chunks) => {
                 let body = joined(chunks);
                 match answer::outline_of_body(self.dialect, &body) {
                     Err(_) => Err(Ended::Unreadable),
-                    Ok(outline) => judge(&outline).map(|()| Tape::of_body(self.dialect, body, outline)),
+                    Ok(outline) => {
+                        usage = outline.usage;
+                        judge(&outline).map(|()| Tape::of_body(self.dialect, body, outline))
+                    }
                 }
             }
         };
         match tape {
-            Ok(tape) => Recording { ended: Ended::Whole, tape: Some(tape) },
-            Err(ended) => Recording { ended, tape: None },
+            Ok(tape) => Recording { ended: Ended::Whole, tape: Some(tape), usage },
+            Err(ended) => Recording { ended, tape: None, usage },
         }
     }
 }

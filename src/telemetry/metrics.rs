@@ -1,5 +1,5 @@
-//! The closed list of metric names. All begin with `reprise_`; all labels are words from fixed lists,
-//! so cardinality is bounded whatever clients send.
+//! The closed list of metric names. All begin with `reprise_`; labels are words from fixed lists,
+//! and keys up to a limit, so cardinality is bounded whatever clients send.
 //!
 //! | name | labels | what |
 //! |---|---|---|
@@ -8,14 +8,14 @@
 //! | `decision_seconds` | verdict | from the body read to the head of the answer |
 //! | `upstream_failures_total` | code | exchanges that the upstream failed |
 //! | `tapes_total` | ended | recordings, by how they ended |
+//! | `stale_total` | | expired answers served because the upstream failed |
 //! | `followers_total` | | requests that followed another's flight |
 //! | `saved_tokens_total` | kind | tokens of answers that came from the cache |
 //! | `feedback_total` | word | reports on entries: `right`, `dropped`, `tightened`, `unknown` |
 //! | `audits_total` | of, outcome | answers compared with a fresh one: of a `hit`, a `near` neighbour, in observe mode `observed`, `exact` |
 //! | `audit_tokens_total` | kind | tokens that audits cost: `prompt`, `completion`, `judge_prompt`, `judge_completion` |
 //! | `evictions_total` | cause | entries that left L1 |
-//! | `entries`, `entry_bytes`, `entry_bytes_limit` | | L1 now |
-//! | `indexed_entries`, `partitions` | | L2 now |
+//! | `entries`, `entry_bytes`, `entry_bytes_limit`; `indexed_entries`, `partitions` | | L1 now; L2 now |
 //! | `shared_state`, `shared_queue` | | the shared tier now: 0 shut, 1 probing, 2 flowing; writes that wait |
 //! | `shared_reads_total` | call, outcome | look-ups in Redis that were answered: `hit`, `miss` |
 //! | `shared_troubles_total` | call, outcome | calls to Redis that failed: `late`, `broken`, `refused` |
@@ -25,10 +25,16 @@
 //! | `shared_followed_total` | kind | what came from other replicas by stream: `entry`, `purge` |
 //! | `flights`, `connections` | | in progress now |
 //! | `store_…`, `undecodable_…`, `restored_…`, `reembed_…`, `purged_…` | | the store: see `stored` |
+//! | `key_requests_total` | key, verdict | requests by who asks |
+//! | `key_spent_usd_total`, `key_saved_usd_total`, `key_overhead_usd_total` | key | money, see `accounts` |
+//! | `key_unknown_cost_total` | key | requests of unknown cost or saving |
+//! | `ledger_write_failures_total`, `ledger_rows_lost_total`, `ledger_rows_waiting` | | the ledger's disk |
 //! | `embeddings_total`, `embeddings_shed_total`, `embedding_seconds_total`, `embedding_queue` | | the embedder |
 //!
 //! Recording one request costs two hash look-ups and no allocation.
 
+use super::accounts::AccountMetrics;
+use super::deployments::Deployments;
 use super::stored::StoreMetrics;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -88,7 +94,7 @@ struct Called {
 
 /// Buckets from 10 microseconds, an exact hit, to 10 minutes, a long answer.
 #[derive(Clone)]
-struct Seconds;
+pub(super) struct Seconds;
 
 impl MetricConstructor<Histogram> for Seconds {
     fn new_metric(&self) -> Histogram {
@@ -155,6 +161,7 @@ pub struct Metrics {
     upstream_failures: Family<ByCode, Counter>,
     tapes: Family<ByEnded, Counter>,
     followers: Counter,
+    stale: Counter,
     saved_tokens: Family<ByKind, Counter>,
     evictions: Family<ByCause, Counter>,
     feedback: Family<ByWord, Counter>,
@@ -162,6 +169,10 @@ pub struct Metrics {
     audit_tokens: Family<ByKind, Counter>,
     shared: SharedTier,
     gauges: [Gauge; 10],
+    /// The books, by key.
+    pub accounts: AccountMetrics,
+    /// Of each deployment: `telemetry::deployments`.
+    pub deployments: Deployments,
     embeddings: Counter,
     embeddings_shed: Counter,
     embedding_time: Counter<f64, AtomicU64>,
@@ -204,13 +215,16 @@ impl Metrics {
             upstream_failures: Family::default(),
             tapes: Family::default(),
             followers: Counter::default(),
+            stale: Counter::default(),
             saved_tokens: Family::default(),
             evictions: Family::default(),
             feedback: Family::default(),
             audits: Family::default(),
             audit_tokens: Family::default(),
             shared: SharedTier::default(),
+            accounts: AccountMetrics::default(),
             gauges,
+            deployments: Deployments::default(),
             embeddings: Counter::default(),
             embeddings_shed: Counter::default(),
             embedding_time: Counter::default(),
@@ -218,6 +232,7 @@ impl Metrics {
             registry: Registry::default(),
             scrape: Mutex::default(),
         };
+        metrics.deployments.register(&mut registry);
         registry.register("requests", "Requests that the cache considered", metrics.requests.clone());
         registry.register(
             "request_failures",
@@ -236,6 +251,7 @@ impl Metrics {
         );
         registry.register("tapes", "Recordings, by how they ended", metrics.tapes.clone());
         registry.register("followers", "Requests that followed a flight", metrics.followers.clone());
+        registry.register("stale", "Expired answers served for a failing upstream", metrics.stale.clone());
         registry.register("saved_tokens", "Tokens of answers from the cache", metrics.saved_tokens.clone());
         registry.register("evictions", "Entries that left L1", metrics.evictions.clone());
         registry.register("feedback", "Reports on entries", metrics.feedback.clone());
@@ -250,6 +266,7 @@ impl Metrics {
         registry.register("embedding_seconds", "Time spent embedding", metrics.embedding_time.clone());
         metrics.shared.register(&mut registry);
         metrics.store.register(&mut registry);
+        metrics.accounts.register(&mut registry);
         Metrics { registry, ..metrics }
     }
 
@@ -269,6 +286,10 @@ impl Metrics {
 
     pub fn taped(&self, ended: Word) {
         self.tapes.get_or_create(&ByEnded { ended }).inc();
+    }
+
+    pub fn served_stale(&self) {
+        self.stale.inc();
     }
 
     pub fn followed(&self) {

@@ -9,9 +9,8 @@ use super::connect::{Failure, TimedOut};
 use super::connections::{Answer, Failed};
 use super::deployment::Deployment;
 use super::headers::{self, Framing};
-use super::{Chunks, Incoming, Outgoing, OutgoingBody};
+use super::{Chunks, Incoming, Outgoing, OutgoingBody, Way};
 use crate::base::fault::{Fault, Kind};
-use crate::config;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::Method;
@@ -26,25 +25,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-pub use super::deployment::Unusable;
-
-/// The deployments that requests are sent to. For now the first one of the config takes them all.
-/// Connections are kept open between requests (HTTP/1.1). Cheap to clone.
-#[derive(Clone)]
-pub struct Upstream {
-    deployments: Arc<Vec<Deployment>>,
-}
-
-impl Upstream {
-    /// Prepares a client for each upstream; connects to none of them.
-    ///
-    /// # Errors
-    /// Where an URL or a key cannot be used, or no trusted certificates are found for `https`.
-    pub fn new(upstreams: &[config::Upstream]) -> Result<Upstream, Unusable> {
-        let deployments = upstreams.iter().map(Deployment::of).collect::<Result<Vec<_>, _>>()?;
-        Ok(Upstream { deployments: Arc::new(deployments) })
-    }
-
+impl Deployment {
     /// Sends one request and returns as soon as the head of its answer is in. Any status is an
     /// answer; a redirect is not followed. Nothing is sent twice: only a request of which no byte went out,
     /// because its kept connection was closed meanwhile, goes to another connection. Dropping the future or the
@@ -54,18 +35,7 @@ impl Upstream {
     /// `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamBroke`, `InvalidRequest` for a target that
     /// cannot be forwarded, or the fault that the request's own body ended in.
     pub async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Fault> {
-        let Some(deployment) = self.deployments.first() else {
-            return Err(Fault::new(
-                Kind::UpstreamUnreachable,
-                "no upstream is configured; add an [[upstream]]",
-            ));
-        };
-        deployment.send(outgoing).await
-    }
-}
-
-impl Deployment {
-    async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Fault> {
+        let (outgoing, reading) = self.adapter.prepare(outgoing, self.credential.as_ref())?;
         let target = self.behind(outgoing.target)?;
         let mut map = outgoing.headers;
         let (body, upload) = match outgoing.body {
@@ -84,9 +54,6 @@ impl Deployment {
                 (Sending::Flow { chunks, upload: upload.clone() }, Some(upload))
             }
         };
-        if let Some(credential) = &self.credential {
-            credential.replace_in(&mut map);
-        }
         map.insert(HOST, self.host.clone());
         let mut request = http::Request::new(body);
         *request.method_mut() = outgoing.method;
@@ -98,7 +65,7 @@ impl Deployment {
             answer = self.connections.send(request) => answer.map_err(|failed| self.failed(failed, upload.as_deref()))?,
             () = silence(self.first_byte_timeout, upload.as_deref()) => return Err(self.no_answer()),
         };
-        Ok(self.incoming(answer))
+        reading.receive(&self.name, self.incoming(answer)).await
     }
 
     fn incoming(&self, answer: http::Response<Answer>) -> Incoming {
@@ -113,7 +80,12 @@ impl Deployment {
             waiting: false,
             ended: false,
         };
-        Incoming { status: parts.status, headers: map, deployment: self.name.clone(), body: Box::pin(body) }
+        Incoming {
+            status: parts.status,
+            headers: map,
+            way: Way::straight(self.name.clone()),
+            body: Box::pin(body),
+        }
     }
 
     fn no_answer(&self) -> Fault {

@@ -3,6 +3,7 @@
 use super::connect::Connector;
 use super::connections::Connections;
 use super::headers::Credential;
+use super::kind::Adapter;
 use crate::base::fault::{Fault, Kind};
 use crate::config;
 use bytes::Bytes;
@@ -26,6 +27,7 @@ pub(super) struct Deployment {
     pub host: HeaderValue,
     /// The path prefix, empty or beginning with a slash, without a trailing one.
     prefix: String,
+    pub adapter: Adapter,
     pub credential: Option<Credential>,
     pub connections: Arc<Connections>,
     pub connect_timeout: Duration,
@@ -68,6 +70,7 @@ impl Deployment {
         Ok(Deployment {
             name: upstream.name.as_str().into(),
             host: host(&scheme, &authority).map_err(|_| unusable("not a URL with a usable host".into()))?,
+            adapter: Adapter::of(upstream.api.clone()),
             credential,
             connections: Arc::new(Connections::new(connector)),
             prefix: prefix.unwrap_or_default(),
@@ -78,7 +81,7 @@ impl Deployment {
     }
 
     /// The target behind this upstream's prefix. A version segment that both have is not doubled:
-    /// `http://host/v1` and `/v1/models` make `/v1/models`.
+    /// `http://host/v1` and `/v1/models` make `/v1/models`; so with Google's `/v1beta`.
     ///
     /// # Errors
     /// `InvalidRequest` for a target that is no path, or that could leave the prefix (`..`, a
@@ -92,10 +95,13 @@ impl Deployment {
             let message = "the request path cannot be forwarded; begin it with `/`, and remove `..`, `.` and `\\` from it";
             return Err(Fault::new(Kind::InvalidRequest, message));
         }
-        if let Some(shorter) = prefix.strip_suffix("/v1")
-            && (path == "/v1" || path.starts_with("/v1/"))
-        {
-            prefix = shorter;
+        for version in ["/v1", "/v1beta"] {
+            if let Some(shorter) = prefix.strip_suffix(version)
+                && path.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            {
+                prefix = shorter;
+                break;
+            }
         }
         if prefix.is_empty() {
             return Ok(target);
@@ -132,10 +138,13 @@ mod tests {
         Deployment::of(&config::Upstream {
             name: "one".into(),
             url: url.into(),
+            api: config::Api::default(),
             key: None,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(120),
+            total_timeout: None,
+            region: None,
         })
     }
 
@@ -149,6 +158,7 @@ mod tests {
             ("http://h/v1/", "/v1?x", "http://h/v1?x"),
             ("http://h/api/v1", "/v1/chat/completions", "http://h/api/v1/chat/completions"),
             ("http://h/v1", "/v10/models", "http://h/v1/v10/models"),
+            ("http://h/v1beta", "/v1beta/models/m:x?alt=sse", "http://h/v1beta/models/m:x?alt=sse"),
             ("http://h/v1", "/health", "http://h/v1/health"),
             ("http://h/xv1", "/v1/models", "http://h/xv1/v1/models"),
             ("http://[::1]:80/a", "//double//x", "http://[::1]/a//double//x"),

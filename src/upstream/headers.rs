@@ -103,6 +103,11 @@ impl Credential {
         Some(Credential { bearer, plain })
     }
 
+    /// The key alone, as `x-api-key` and its like carry it.
+    pub fn plain(&self) -> &HeaderValue {
+        &self.plain
+    }
+
     /// Replaces whatever credential the client sent, in the header that it used: `x-api-key` or
     /// `api-key` where it used one of those, else `authorization: Bearer`.
     pub fn replace_in(&self, headers: &mut HeaderMap) {

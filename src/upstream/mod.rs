@@ -7,14 +7,23 @@
 //! | `connections` | kept connections, each driven by the request that uses it |
 //! | `deployment` | one endpoint: its address, prefix and credential |
 //! | `headers` | which headers end at each hop |
+//! | `kind` | what each provider's API asks for, and its answers in the client's dialect |
+//! | `roads` | the one upstream there is, or the router |
+//! | `router` | models, balancing, limits, breaker, retry, fallback |
+//!
+//! With one upstream and nothing of the router configured, a request goes straight to `client`.
 
-pub mod client;
+mod client;
 mod connect;
 mod connections;
 mod deployment;
 pub mod headers;
+pub mod kind;
+mod roads;
+pub mod router;
 
-pub use client::{Unusable, Upstream};
+pub use deployment::Unusable;
+pub use roads::Upstream;
 
 use crate::base::fault::Fault;
 use bytes::Bytes;
@@ -46,6 +55,27 @@ pub struct Incoming {
     pub status: StatusCode,
     /// End-to-end headers only.
     pub headers: HeaderMap,
-    pub deployment: Arc<str>,
+    pub way: Way,
     pub body: Chunks,
+}
+
+/// How an answer came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub deployment: Arc<str>,
+    /// Requests sent for it, hedges among them; 0 where nothing is routed, and so nothing counted.
+    pub attempts: u32,
+    /// Another model than the one asked for answered, which is not to be kept as an answer of that one.
+    pub substitute: bool,
+    /// The model's name here, where it is not the one that the client wrote.
+    pub model: Option<Arc<str>>,
+    /// What failed before it: `azure-eu 500, openai timeout`.
+    pub tried: Option<Arc<str>>,
+}
+
+impl Way {
+    /// Sent, and answered: nothing was chosen.
+    pub fn straight(deployment: Arc<str>) -> Way {
+        Way { deployment, attempts: 0, substitute: false, model: None, tried: None }
+    }
 }

@@ -170,15 +170,16 @@ pub fn merge(items: &[&Item], frame: &Frame, usage: Option<Usage>) -> Bytes {
 /// By largest remainder (Hamilton's method), ties to the earlier input; equal parts where all
 /// lengths are zero. Empty for no inputs.
 pub fn apportion(usage: Usage, lengths: &[usize]) -> Vec<Usage> {
-    let Usage { prompt, completion, cached, reasoning } = usage;
-    let [prompt, completion, cached, reasoning] =
-        [prompt, completion, cached, reasoning].map(|total| shares(total, lengths));
+    let Usage { prompt, completion, cached, reasoning, cache_write } = usage;
+    let [prompt, completion, cached, reasoning, cache_write] =
+        [prompt, completion, cached, reasoning, cache_write].map(|total| shares(total, lengths));
     (0..lengths.len())
         .map(|at| Usage {
             prompt: prompt[at],
             completion: completion[at],
             cached: cached[at],
             reasoning: reasoning[at],
+            cache_write: cache_write[at],
         })
         .collect()
 }

@@ -4,13 +4,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Tokens as the upstream reported them. `prompt` includes `cached`; `completion` includes `reasoning`.
+/// Tokens as the upstream reported them. `prompt` includes `cached` and `cache_write`; `completion`
+/// includes `reasoning`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub prompt: u64,
     pub completion: u64,
     pub cached: u64,
     pub reasoning: u64,
+    /// Of the prompt, what the provider put into its own cache; some charge more for it.
+    pub cache_write: u64,
 }
 
 impl Usage {
@@ -23,6 +26,10 @@ impl Usage {
             completion: number("/completion_tokens").unwrap_or(0),
             cached: number("/prompt_tokens_details/cached_tokens").unwrap_or(0),
             reasoning: number("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
+            // As OpenRouter says it, and as LiteLLM does.
+            cache_write: number("/prompt_tokens_details/cache_write_tokens")
+                .or_else(|| number("/cache_creation_input_tokens"))
+                .unwrap_or(0),
         })
     }
 
@@ -42,6 +49,7 @@ impl Usage {
             completion: self.completion.saturating_add(other.completion),
             cached: self.cached.saturating_add(other.cached),
             reasoning: self.reasoning.saturating_add(other.reasoning),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
         }
     }
 }
@@ -54,11 +62,13 @@ struct Reported {
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
+    cache_creation_input_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -68,14 +78,17 @@ struct CompletionDetails {
 
 impl Reported {
     fn usage(self) -> Option<Usage> {
+        let prompt = self.prompt_tokens_details.as_ref();
+        let written = prompt.and_then(|details| details.cache_write_tokens);
         Some(Usage {
             prompt: self.prompt_tokens?,
             completion: self.completion_tokens.unwrap_or(0),
-            cached: self.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
+            cached: prompt.and_then(|details| details.cached_tokens).unwrap_or(0),
             reasoning: self
                 .completion_tokens_details
                 .and_then(|details| details.reasoning_tokens)
                 .unwrap_or(0),
+            cache_write: written.or(self.cache_creation_input_tokens).unwrap_or(0),
         })
     }
 }
@@ -91,6 +104,9 @@ mod tests {
             r#"{"prompt_tokens":3,"completion_tokens":null,"prompt_tokens_details":{"cached_tokens":2}}"#,
             r#"{"prompt_tokens":3,"completion_tokens_details":{"reasoning_tokens":9},"prompt_tokens_details":null}"#,
             r#"{"prompt_tokens":3,"completion_tokens":"four"}"#,
+            r#"{"prompt_tokens":3,"prompt_tokens_details":{"cache_write_tokens":2},"cache_creation_input_tokens":5}"#,
+            r#"{"prompt_tokens":3,"prompt_tokens_details":{"cache_write_tokens":"2"},"cache_creation_input_tokens":5}"#,
+            r#"{"prompt_tokens":3,"cache_creation_input_tokens":5}"#,
             r#"{"prompt_tokens":3.5}"#,
             r#"{"prompt_tokens":-3}"#,
             r#"{"completion_tokens":4}"#,

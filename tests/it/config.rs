@@ -128,8 +128,24 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "2:13  cache.max_entry  one entry of up to 512.0 MiB does not fit into 256.0 MiB; lower cache.max_entry or raise cache.memory",
         ),
         (
-            "[cache]\nscope = \"team\"",
-            "2:9  cache.scope  \"team\" comes with virtual keys, not served in this version; expected \"key\" or \"global\"",
+            "[ledger]\npath = \"postgres://db/ledger\"",
+            "2:8  ledger.path  is a URL; the ledger is kept in a folder of this machine, name one",
+        ),
+        (
+            "[[price]]\nmodel = \"m\"\noutput = 1",
+            "1:1  price  has no `input`; say it in USD per million tokens",
+        ),
+        (
+            "[[caller]]\ndigest = \"short\"\nname = \"a\"",
+            "2:10  caller.digest  expected 16 hex digits, as `reprise savings` shows them",
+        ),
+        (
+            "[keys]\nrequired = true\n[[upstream]]\nurl = \"http://up\"",
+            "1:2  keys  virtual keys are let in, but upstream up:80 has no `key` of its own to send in their place; give it one",
+        ),
+        (
+            "[[key]]\nname = \"a\"\nsecret = \"rpk-plain\"",
+            "3:10  key.secret  a secret is not written here itself; write \"env:NAME\" for a variable or \"file:PATH\" for a file",
         ),
         (
             "[cache]\nkey_headers = [\"Authorization\"]",
@@ -194,11 +210,7 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
         ),
         (
             "[[key]]\nname = \"a\"",
-            "1:3  key  virtual keys are not served in this version; clients use their own, remove [[key]]",
-        ),
-        (
-            "[[model]]\nname = \"a\"",
-            "1:3  model  models are not mapped to deployments in this version; remove [[model]]",
+            "1:1  key  needs a `name` and a `secret`, as \"env:NAME\" or \"file:PATH\"",
         ),
         ("a = = 1", "1:5  (syntax)  is not TOML: extra `=`, expected nothing"),
         ("[log]\njson = true\njson = true", "3:1  (syntax)  is not TOML: duplicate key"),

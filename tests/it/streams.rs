@@ -198,15 +198,21 @@ async fn a_leader_that_leaves_before_the_answer_still_brings_it_to_its_followers
 }
 
 #[tokio::test]
-async fn followers_of_a_broken_stream_see_the_cut_and_do_not_hang() {
+async fn followers_of_a_broken_stream_are_told_and_do_not_hang() {
     let world = World::start().await;
     let feed = world.upstream.streams();
     let leader = world.post("/v1/chat/completions", &streamed("q")).send().await.unwrap();
     let follower = world.post("/v1/chat/completions", &streamed("q")).send().await.unwrap();
     feed.text("half");
+    let mut flows = [leader.bytes_stream(), follower.bytes_stream()];
+    for flow in &mut flows {
+        assert!(flow.next().await.unwrap().unwrap().ends_with(b"\n\n"));
+    }
     feed.cut();
-    assert!(leader.bytes().await.is_err());
-    assert!(follower.bytes().await.is_err());
+    for flow in &mut flows {
+        let last = flow.next().await.unwrap().unwrap();
+        assert!(last.starts_with(b"data: {\"error\":") && flow.next().await.is_none(), "{last:?}");
+    }
     assert_eq!(world.send(&streamed("q")).await.verdict(), "miss");
 }
 

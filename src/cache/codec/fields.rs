@@ -136,8 +136,8 @@ fn read_embedded(from: &mut Cursor<'_>) -> Option<Embedded> {
 }
 
 fn write_usage(out: &mut Vec<u8>, usage: Usage) {
-    let Usage { prompt, completion, cached, reasoning } = usage;
-    for count in [prompt, completion, cached, reasoning] {
+    let Usage { prompt, completion, cached, cache_write, reasoning } = usage;
+    for count in [prompt, completion, cached, cache_write, reasoning] {
         cursor::number(out, count);
     }
 }
@@ -147,6 +147,7 @@ fn read_usage(from: &mut Cursor<'_>) -> Option<Usage> {
         prompt: from.number()?,
         completion: from.number()?,
         cached: from.number()?,
+        cache_write: from.number()?,
         reasoning: from.number()?,
     })
 }

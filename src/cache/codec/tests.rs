@@ -15,10 +15,11 @@ use proptest::option;
 use proptest::prelude::*;
 
 fn usage() -> impl Strategy<Value = Usage> {
-    any::<[u64; 4]>().prop_map(|[prompt, completion, cached, reasoning]| Usage {
+    any::<[u64; 5]>().prop_map(|[prompt, completion, cached, cache_write, reasoning]| Usage {
         prompt,
         completion,
         cached,
+        cache_write,
         reasoning,
     })
 }

@@ -2,6 +2,7 @@
 
 use super::compare::{Means, Pair};
 use super::watch::{Count, Next, Open, Watch};
+use crate::accounts::row::{Kind, Payer};
 use crate::base::digest::Credential;
 use crate::cache::admit::{Admitted, Terms};
 use crate::cache::{Content, Entry, Found};
@@ -14,6 +15,7 @@ use crate::tape::{Recorder, Tape};
 use crate::upstream::{Incoming, Outgoing, OutgoingBody};
 use crate::wire::Dialect;
 use crate::wire::answer::Finish;
+use crate::wire::usage::Usage;
 use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use std::sync::Arc;
@@ -101,6 +103,8 @@ struct Audit {
     settings: Arc<Settings>,
     dialect: Dialect,
     caller: Credential,
+    payer: Payer,
+    model: Box<str>,
     outgoing: Outgoing,
     canon: Canon,
     terms: Terms,
@@ -128,9 +132,10 @@ impl Gateway {
             }
         };
         let entry = found.entry.clone();
+        let drawn = drawn.map(|open| (open, visit.tab.payer()));
         let answer = self.play(&visit, found);
-        if let Some(open) = drawn {
-            self.audit(visit, entry, open);
+        if let Some((open, payer)) = drawn {
+            self.audit(visit, entry, open, payer);
         }
         answer
     }
@@ -190,15 +195,16 @@ impl Gateway {
         Means { by, semantic, judge, metrics: self.metrics.clone() }
     }
 
-    fn audit(self: &Arc<Self>, visit: Box<Visit>, entry: Arc<Entry>, open: Open) {
+    fn audit(self: &Arc<Self>, visit: Box<Visit>, entry: Arc<Entry>, open: Open, payer: Option<Payer>) {
         let place = self.trust.desk.place(visit.body.len()).filter(|_| !self.trust.desk.rests());
         let Some(place) = place else {
             return self.metrics.audited(Of::Hit.word(), Outcome::Shed.word());
         };
         let terms = visit.terms();
-        let Visit { settings, dialect, target, headers, body, caller, canon, .. } = *visit;
+        let Visit { settings, dialect, target, headers, body, caller, canon, model, .. } = *visit;
+        let payer = payer.unwrap_or(Payer::Credential(caller));
         let outgoing = Outgoing { method: Method::POST, target, headers, body: OutgoingBody::Whole(body) };
-        let audit = Audit { settings, dialect, caller, outgoing, canon, terms, entry, open };
+        let audit = Audit { settings, dialect, caller, payer, model, outgoing, canon, terms, entry, open };
         let gateway = self.clone();
         let work = async move {
             let Some(_turn) = place.turn().await else { return Outcome::Stopped };
@@ -223,9 +229,12 @@ impl Gateway {
     }
 
     async fn run_audit(self: &Arc<Self>, audit: Audit) -> Outcome {
-        let Audit { settings, dialect, caller, outgoing, canon, terms, entry, open } = audit;
+        let Audit { settings, dialect, caller, payer, model, outgoing, canon, terms, entry, open } = audit;
         let watch = open.watch().clone();
-        let fresh = match self.ask_again(&settings, &watch, dialect, caller, outgoing).await {
+        let bill = |served: Option<&str>, usage| {
+            self.accounts.overhead(Kind::Audit, payer, served.unwrap_or(&model), usage);
+        };
+        let fresh = match self.ask_again(&settings, &watch, dialect, caller, outgoing, bill).await {
             Ok(fresh) => fresh,
             Err(outcome) => return outcome,
         };
@@ -247,12 +256,20 @@ impl Gateway {
         dialect: Dialect,
         caller: Credential,
         outgoing: Outgoing,
+        bill: impl FnOnce(Option<&str>, Option<Usage>),
     ) -> Result<Tape, Outcome> {
         watch.counts.add(Count::Calls, 1);
         let fresh = match settings.upstream.send(outgoing).await {
             Ok(incoming) if incoming.status == StatusCode::OK => {
                 self.accounts.prove(caller);
-                read_whole(incoming, dialect, settings.config.cache.max_entry).await
+                let way = incoming.way.clone();
+                let fresh = read_whole(incoming, dialect, settings.config.cache.max_entry).await;
+                bill(
+                    way.model.as_deref(),
+                    fresh.as_ref().ok().and_then(|fresh| fresh.as_ref()?.outline.usage),
+                );
+                // Another model's answer says nothing about this one's.
+                if way.substitute { Err(Failing::Yes) } else { fresh }
             }
             Ok(incoming) => {
                 let overloaded = incoming.status == StatusCode::TOO_MANY_REQUESTS;

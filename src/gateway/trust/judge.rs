@@ -60,7 +60,7 @@ impl Judge {
     pub fn of(judge: &config::Judge) -> Result<Judge, Unusable> {
         let mut deployment = config::Upstream::at(judge.url.clone(), "judge".to_owned());
         deployment.key = judge.key.clone();
-        let upstream = Upstream::new(&[deployment])?;
+        let upstream = Upstream::alone(&deployment)?;
         Ok(Judge { upstream, model: judge.model.clone(), timeout: judge.timeout })
     }
 

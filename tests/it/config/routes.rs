@@ -81,7 +81,7 @@ fn a_route_that_can_never_decide_is_refused() {
         ),
         (
             "[[route]]\nname = \"a\"\nmatch.key = \"team\"",
-            "3:7  route.match.key  virtual keys are not served in this version; match by `header` instead",
+            "3:7  route.match.key  routes are not matched by key in this version; give the key its own `cache`",
         ),
     ];
     for (text, expected) in cases {

@@ -3,6 +3,7 @@
 use super::{read, read_with};
 use reprise::config::Flags;
 use reprise::config::read::known_keys;
+use reprise::config::routing::Router;
 use tempfile::TempDir;
 
 const SHIPPED: &str = include_str!("../../../config/reprise.toml");
@@ -31,8 +32,9 @@ fn the_shipped_file_says_the_defaults_and_every_key() {
 
     let documented = documented();
     for (section, key) in known_keys() {
-        let table =
-            section.is_empty() || section == "route" && key != "name" || key == "header" || key == "judge";
+        let table = section.is_empty()
+            || ["long", "warn"].contains(&key)
+            || known_keys().iter().any(|(of, _)| *of == format!("{section}.{key}"));
         let there = documented.iter().any(|(of, name, _)| of == section && name == key);
         assert!(table || there, "{section}.{key} is read but not in config/reprise.toml");
     }
@@ -54,19 +56,21 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
     let text = text.join("\n").replace("/usr/lib/libonnxruntime.so", &library.display().to_string());
     let text = text.replace("/etc/ssl/redis-ca.pem", &library.display().to_string());
     let models = TempDir::new().unwrap();
-    let text =
-        text.replace("models_dir = \"models\"", &format!("models_dir = \"{}\"", models.path().display()));
+    let text = text
+        .replace("file = \"prices.toml\"", "file = \"config/prices.toml\"")
+        .replace("models_dir = \"models\"", &format!("models_dir = \"{}\"", models.path().display()));
     let (key, before) = ("k".repeat(32), "b".repeat(32));
     let environment = [
         ("OPENAI_API_KEY", "sk-1"),
         ("REPRISE_ADMIN_TOKEN", "t"),
+        ("SUPPORT_KEY", "k"),
         ("REPRISE_STORE_KEY", &key),
         ("REPRISE_STORE_KEY_OLD", &before),
         ("REDIS_PASSWORD", "p"),
         ("REPRISE_FLEET_SECRET", "sixteen-or-more-letters"),
     ];
     let config = read_with(&text, &environment, Flags::default()).unwrap();
-    assert_eq!((config.upstreams.len(), config.routes.len()), (1, 1));
+    assert_eq!((config.upstreams.len(), config.routes.len()), (3, 1));
 
     let redis = config.redis.expect("[redis] was read");
     let usual = reprise::config::Redis::at(redis.server.clone());
@@ -88,6 +92,10 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
         (usual.connect_timeout, usual.first_byte_timeout)
     );
     assert_eq!(upstream.idle_timeout, usual.idle_timeout);
+    assert_eq!((config.models.len(), config.router.rules.len()), (2, 1));
+    let usual =
+        Router { hedge_after: config.router.hedge_after, seed: Some(1), given: true, ..Router::default() };
+    assert_eq!(Router { rules: Vec::new(), ..config.router }, usual);
     let mut policy = config.policy;
     assert_eq!(policy.semantic.threshold.take(), Some(0.85));
     let audit = std::mem::take(&mut policy.semantic.audit);

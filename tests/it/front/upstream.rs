@@ -22,7 +22,7 @@ impl Stage {
     }
 
     fn upstream(&self) -> Upstream {
-        Upstream::new(std::slice::from_ref(&self.config)).unwrap()
+        alone(self.config.clone())
     }
 
     async fn connection(&self) -> Raw<TcpStream> {
@@ -41,14 +41,26 @@ impl Stage {
     }
 }
 
+fn of(upstreams: Vec<config::Upstream>) -> Upstream {
+    let config = config::Config { upstreams, ..config::Config::default() };
+    Upstream::new(&config, &Default::default()).unwrap()
+}
+
+fn alone(upstream: config::Upstream) -> Upstream {
+    of(vec![upstream])
+}
+
 fn at(url: String) -> config::Upstream {
     config::Upstream {
         name: "stage".into(),
         url,
+        api: config::Api::default(),
         key: None,
         connect_timeout: Duration::from_secs(500),
         first_byte_timeout: Duration::from_secs(300),
         idle_timeout: Duration::from_secs(120),
+        total_timeout: None,
+        region: None,
     }
 }
 
@@ -135,7 +147,7 @@ async fn bytes_pass_unchanged_and_hop_by_hop_headers_do_not() {
     };
     let (sent, _connection) = tokio::join!(upstream.send(request), answering);
     let incoming = sent.unwrap();
-    assert_eq!((incoming.status.as_u16(), &*incoming.deployment), (302, "stage"));
+    assert_eq!((incoming.status.as_u16(), &*incoming.way.deployment), (302, "stage"));
     let mut names: Vec<&str> = incoming.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["content-encoding", "content-length", "location", "set-cookie", "set-cookie"]);
@@ -254,7 +266,7 @@ async fn one_that_is_away_is_unreachable_and_said_so_without_a_secret() {
     assert!(fault.message.contains("stage") && fault.message.contains("refused"), "{fault}");
     let all = format!("{fault:?}");
     assert!(!all.contains("hunter2") && !all.contains("sk-ours"), "{all}");
-    assert_eq!(kind(Upstream::new(&[]).unwrap().send(outgoing("GET", "/")).await), Kind::UpstreamUnreachable);
+    assert_eq!(kind(of(Vec::new()).send(outgoing("GET", "/")).await), Kind::UpstreamUnreachable);
 }
 
 #[tokio::test]
@@ -378,11 +390,10 @@ async fn one_that_takes_no_connection_is_unreachable_in_time() {
     socket.listen(0).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     let _queued = TcpStream::connect(address).await.unwrap();
-    let upstream = Upstream::new(&[config::Upstream {
+    let upstream = alone(config::Upstream {
         connect_timeout: Duration::from_secs(5),
         ..at(format!("http://{address}"))
-    }])
-    .unwrap();
+    });
     tokio::time::pause();
     let Err(fault) = upstream.send(outgoing("GET", "/")).await else { panic!("answered") };
     assert_eq!(fault.kind, Kind::UpstreamUnreachable);

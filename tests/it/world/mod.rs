@@ -111,7 +111,16 @@ impl World {
         let mut config = Config::read(&source).expect("a config");
         // No scene writes into the source tree; one that is about the store names a folder of its own.
         config.store.path = StorePath::Off;
+        // Scenes run beside each other: one that wants a ledger says where.
+        config.accounts.ledger.path = None;
         change(&mut config);
+        World::of(upstream, config).await
+    }
+
+    /// By this config, with free ports for its own; `upstream` is one of those that it names.
+    pub async fn of(upstream: Upstream, mut config: Config) -> World {
+        config.server.listen.set_port(0);
+        config.server.admin_listen.set_port(0);
         // Somebody else's scene may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = app::start(config).await.expect("the server starts");

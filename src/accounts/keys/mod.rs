@@ -1,0 +1,24 @@
+//! Virtual keys: who is let in, as whom, and how far.
+//!
+//! ```text
+//! credential ─ keyed hash ─> ring ─ Key ─┬─ grant: models, scope, cache, limits, budgets
+//!                             ^          └─ meter: what it has used, and what is held for it
+//!    store (SQLite, CLI, API) ┴ [[key]]
+//! ```
+//! | file | has |
+//! |---|---|
+//! | `ring` | every key that is known, and who is let in |
+//! | `meter` | rates, concurrency and budgets of one key, in memory |
+//! | `period` | days, weeks and months of UTC |
+//! | `estimate` | tokens of a request before it is sent |
+//! | `store` | the keys' file, and changes to it |
+//! | `webhook` | posts that a soft limit was passed |
+
+pub mod estimate;
+pub mod meter;
+pub mod period;
+pub mod ring;
+pub mod store;
+pub(super) mod webhook;
+
+pub use ring::{Admitted, Key, Ring};
