@@ -49,6 +49,7 @@ fn load(model: &str) -> Semantic {
         queue: 4_096,
         patience: Duration::from_secs(60),
         hnsw_from: 4_096,
+        ..config::Semantic::default()
     };
     Semantic::load(&config).expect("run scripts/fetch first")
 }

@@ -7,6 +7,7 @@ use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::cache::disk;
 use crate::config::Config;
+use crate::gateway::trust::{Trust, Unwatchable};
 use crate::gateway::{Ask, Gateway, Settings};
 use crate::http::admin::{Admin, Readiness};
 use crate::http::api;
@@ -32,6 +33,8 @@ pub enum StartError {
     Upstream(#[from] Unusable),
     #[error(transparent)]
     Store(#[from] disk::Unusable),
+    #[error(transparent)]
+    Trust(#[from] Unwatchable),
 }
 
 /// How far the embedding model is.
@@ -66,14 +69,18 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (cache, secret) = store::open(&config, &clock, &metrics).await?;
     let (memory, reembed_rate) = (config.cache.memory, config.store.reembed_rate);
     let accounts = Accounts::new(secret, clock.clone());
+    let trust = Trust::new(&config);
+    let watches = trust.open(&config, None)?;
     let gateway = Arc::new(Gateway {
-        settings: ArcSwap::from_pointee(Settings { config, upstream }),
+        settings: ArcSwap::from_pointee(Settings { config, upstream, watches }),
         cache: Arc::new(cache),
         accounts,
         metrics,
         clock,
         tasks: tasks.clone(),
+        trust,
     });
+    tasks.spawn(gateway.clone().keep_evidence());
     let meaning = load_model(&gateway, &tasks);
     let restored = store::restore(&gateway.cache, memory, reembed_rate, settled(meaning.clone()), &tasks);
     let addresses = (address(&api.0, api.1), address(&admin.0, admin.1));
@@ -256,7 +263,8 @@ impl Running {
         } else {
             Upstream::new(&config.upstreams)?
         };
-        self.gateway.settings.store(Arc::new(Settings { config, upstream }));
+        let watches = self.gateway.trust.open(&config, Some(&old.watches))?;
+        self.gateway.settings.store(Arc::new(Settings { config, upstream, watches }));
         tracing::info!("config reloaded");
         Ok(())
     }
@@ -287,6 +295,7 @@ impl Running {
         if tokio::time::timeout(limit, self.tasks.drained()).await.is_err() {
             tracing::warn!("background work was still going on at the drain limit");
         }
+        self.gateway.write_evidence().await;
         self.gateway.cache.close().await;
         cut.unwrap_or(0)
     }

@@ -3,7 +3,7 @@
 use super::Cache;
 use super::entry::Entry;
 use super::feedback::Tally;
-use super::lookup::{Asked, Found, Lookup, or_else};
+use super::lookup::{Asked, Decided, Found, Lookup, or_else};
 use super::outlines::NearPartition;
 use super::verdict::Missed;
 use crate::base::digest::{ExactKey, Partition};
@@ -98,11 +98,14 @@ impl Cache {
             semantic.embed_patiently(question.0.as_str()).await.map_err(|_| Missed::EmbedderShed)?;
         let near = semantic.nearest(&partition, &vector, TRIED + 1, 0.0);
         let peeked = self.peek(near.iter().map(|neighbour| neighbour.key).collect()).await;
-        let asked = Asked { question, vector: &vector, bar: lookup.bar(semantic) };
+        let asked = Asked { question, vector: &vector, bar: lookup.bar(semantic), floor: lookup.floor };
         let there = |neighbour: &Neighbour| {
             peeked.get(&neighbour.key).filter(|entry| entry.partition == partition).cloned()
         };
-        let outcome = self.decide(&asked, &near, lookup.demand, there);
+        let outcome = match self.decide(&asked, &near, lookup.demand, there) {
+            Decided::Serves(found) => Ok(found),
+            Decided::FallsShort(_, missed) | Decided::No(missed) => Err(missed),
+        };
         let reading = Reading::of(&question.0);
         let judged = near.iter().take(TRIED).enumerate().map(|(rank, neighbour)| {
             let gap = near.get(rank + 1).map(|next| neighbour.score - next.score);

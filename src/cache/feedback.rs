@@ -6,7 +6,7 @@
 
 use super::Cache;
 use super::entry::{Entry, EntryId};
-use crate::base::digest::ExactKey;
+use crate::base::digest::{ExactKey, Partition};
 use crate::semantic::embedder::Vector;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
@@ -64,7 +64,7 @@ pub enum Reported {
     /// The entry is gone, from L1 and from the index.
     Dropped,
     /// It serves the reported question no longer, nor what scores no higher.
-    Tightened { score: f32 },
+    Tightened { score: f32, partition: Partition },
 }
 
 impl Reported {
@@ -103,23 +103,28 @@ impl Cache {
             Report::Wrong => None,
             Report::WrongFor(question) => Some(question),
         };
-        let compared = match &question {
-            Some(question) => self.compare(&entry, question).await,
+        self.found_wrong(&entry, question.as_deref()).await
+    }
+
+    /// An entry's answer was wrong, for this question or altogether: what a report does, without the walk.
+    pub async fn found_wrong(&self, entry: &Entry, question: Option<&str>) -> Reported {
+        let compared = match question {
+            Some(question) => self.compare(entry, question).await,
             None => None,
         };
         match (question, compared) {
             (Some(question), Some((vector, score))) => {
-                self.feedback.note(entry.key, |reports| reports.refuse(&question, &vector, score));
+                self.feedback.note(entry.key, |reports| reports.refuse(question, &vector, score));
                 // Reports are not on disk: the entry must not come back without them.
                 if let Some(disk) = &self.disk {
                     disk.remove(&entry.key);
                     self.flush(FLUSH).await;
                 }
-                Reported::Tightened { score }
+                Reported::Tightened { score, partition: entry.partition }
             }
             _ => {
                 self.feedback.note(entry.key, |reports| reports.tally.wrong += 1);
-                self.drop_entry(&entry);
+                self.drop_entry(entry);
                 self.flush(FLUSH).await;
                 Reported::Dropped
             }

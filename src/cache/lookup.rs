@@ -7,7 +7,7 @@ use crate::base::clock::Millis;
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::{Bypass, Canon, Question};
 use crate::config::Strictness;
-use crate::semantic::choose::{Bar, Choice, Refusal, TRIED, choose};
+use crate::semantic::choose::{Bar, Choice, Refusal, TRIED, choose, reaches};
 use crate::semantic::embedder::Vector;
 use crate::semantic::verify::Reading;
 use crate::semantic::{Neighbour, Semantic};
@@ -41,6 +41,8 @@ pub struct Lookup<'a> {
     /// The client's or the route's threshold; `None`: the model's calibrated one.
     pub threshold: Option<f32>,
     pub verify: Strictness,
+    /// Where wrong hits are watched: a neighbour from this cosine on is told even where it lies below the threshold.
+    pub floor: Option<f32>,
 }
 
 impl Lookup<'_> {
@@ -56,17 +58,38 @@ pub(super) struct Asked<'a> {
     pub question: &'a Question,
     pub vector: &'a Vector,
     pub bar: Bar,
+    pub floor: Option<f32>,
+}
+
+/// What the neighbourhood comes to.
+pub(super) enum Decided {
+    Serves(Found),
+    /// It passed all but the threshold.
+    FallsShort(Found, Missed),
+    No(Missed),
 }
 
 /// What was found.
 #[derive(Debug)]
 pub enum Looked {
     Hit(Found),
-    /// `vector`: the question's embedding if it was computed on the way, to be kept with the answer.
+    /// `embedding`: the question's, to be kept with the answer.
     Miss {
         why: Missed,
-        vector: Option<Vector>,
+        embedding: Embedding,
+        /// The neighbour that would have been served at `Lookup::floor`.
+        near: Option<Box<Found>>,
     },
+}
+
+/// How far a lookup has come with the question's embedding.
+#[derive(Debug)]
+pub enum Embedding {
+    /// There was nothing to compare it with.
+    NotAsked,
+    /// The embedder is behind or fails.
+    Shed,
+    Done(Vector),
 }
 
 #[derive(Debug)]
@@ -100,20 +123,25 @@ impl Cache {
         let (semantic, question) = match self.comparable(canon) {
             Ok(comparable) => comparable,
             Err(bypass) => {
-                return Looked::Miss { why: or_else(why, Missed::ExactOnly(bypass)), vector: None };
+                return missed(or_else(why, Missed::ExactOnly(bypass)));
             }
         };
         if !semantic.index().knows(&canon.partition) {
-            return Looked::Miss { why, vector: None };
+            return missed(why);
         }
         let vector = match semantic.embed(question.0.as_str()).await {
             Ok(vector) => vector,
-            Err(_) => return Looked::Miss { why: or_else(why, Missed::EmbedderShed), vector: None },
+            Err(_) => {
+                let why = or_else(why, Missed::EmbedderShed);
+                return Looked::Miss { why, embedding: Embedding::Shed, near: None };
+            }
         };
-        match self.by_meaning(&lookup, &semantic, question, &vector) {
-            Ok(found) => Looked::Hit(found),
-            Err(missed) => Looked::Miss { why: or_else(why, missed), vector: Some(vector) },
-        }
+        let (missed, near) = match self.by_meaning(&lookup, &semantic, question, &vector) {
+            Decided::Serves(found) => return Looked::Hit(found),
+            Decided::FallsShort(found, missed) => (missed, Some(Box::new(found))),
+            Decided::No(missed) => (missed, None),
+        };
+        Looked::Miss { why: or_else(why, missed), embedding: Embedding::Done(vector), near }
     }
 
     /// What the entry of the exact key comes to.
@@ -151,10 +179,10 @@ impl Cache {
         semantic: &Semantic,
         question: &Question,
         vector: &Vector,
-    ) -> Result<Found, Missed> {
+    ) -> Decided {
         let partition = &lookup.canon.partition;
         let neighbours = semantic.nearest(partition, vector, TRIED + 1, 0.0);
-        let asked = Asked { question, vector, bar: lookup.bar(semantic) };
+        let asked = Asked { question, vector, bar: lookup.bar(semantic), floor: lookup.floor };
         self.decide(&asked, &neighbours, lookup.demand, |neighbour| {
             let entry = self.exact(&neighbour.key, partition);
             if entry.is_none() {
@@ -172,9 +200,12 @@ impl Cache {
         neighbours: &[Neighbour],
         demand: Demand,
         entry: impl Fn(&Neighbour) -> Option<Arc<Entry>>,
-    ) -> Result<Found, Missed> {
+    ) -> Decided {
         let (mut found, mut unserved) = (None, None);
-        let choice = choose(&Reading::of(&asked.question.0), neighbours, asked.bar, |neighbour| {
+        let threshold = asked.bar.threshold;
+        let from = asked.floor.map_or(threshold, |floor| floor.min(threshold));
+        let bar = Bar { threshold: from, ..asked.bar };
+        let choice = choose(&Reading::of(&asked.question.0), neighbours, bar, |neighbour| {
             let entry = entry(neighbour)?;
             match self.serves_for(asked, neighbour, &entry, demand) {
                 Served::Yes(playback) => {
@@ -188,13 +219,17 @@ impl Cache {
             }
         });
         match (choice, found) {
-            (Choice::Serve { .. }, Some(found)) => Ok(found),
-            (Choice::Refuse { why: Refusal::Refused(rule), .. }, _) => Err(Missed::Refused(rule)),
+            (Choice::Serve { score, .. }, Some(found)) if reaches(score, threshold) => Decided::Serves(found),
+            (Choice::Serve { .. }, Some(found)) => {
+                let exact = threshold == f32::INFINITY;
+                Decided::FallsShort(found, if exact { Missed::BudgetExact } else { Missed::BelowThreshold })
+            }
+            (Choice::Refuse { why: Refusal::Refused(rule), .. }, _) => Decided::No(Missed::Refused(rule)),
             (Choice::Refuse { why: Refusal::BelowThreshold, .. }, _) => {
-                Err(unserved.unwrap_or(Missed::BelowThreshold))
+                Decided::No(unserved.unwrap_or(Missed::BelowThreshold))
             }
             (Choice::Refuse { why: Refusal::Nothing, .. } | Choice::Serve { .. }, _) => {
-                Err(unserved.unwrap_or(Missed::Unknown))
+                Decided::No(unserved.unwrap_or(Missed::Unknown))
             }
         }
     }
@@ -235,6 +270,11 @@ impl Cache {
             Err(why) => Served::No(Missed::CannotPlay(why)),
         }
     }
+}
+
+/// A miss without an embedding.
+fn missed(why: Missed) -> Looked {
+    Looked::Miss { why, embedding: Embedding::NotAsked, near: None }
 }
 
 /// The more telling of two reasons: an entry that was there but did not serve says more.

@@ -47,7 +47,7 @@ pub mod store;
 pub mod verdict;
 
 pub use entry::{Content, Entry};
-pub use lookup::{Demand, Found, Looked, Lookup};
+pub use lookup::{Demand, Embedding, Found, Looked, Lookup};
 pub use verdict::{Missed, Tier, Verdict};
 
 use crate::base::clock::Clock;

@@ -30,6 +30,10 @@ pub enum Missed {
     ExactOnly(Bypass),
     /// The nearest neighbour lies below the threshold.
     BelowThreshold,
+    /// A neighbour passed, but the route's wrong-answer budget is proven for no threshold: exact hits only.
+    BudgetExact,
+    /// A hit that was only noted: in observe mode the upstream answers.
+    Observed,
     /// The nearest neighbour was refused.
     Refused(Rule),
     /// The embedder is behind or failed.
@@ -53,6 +57,8 @@ impl Missed {
             Missed::Unknown => return None,
             Missed::ExactOnly(bypass) => bypass.word(),
             Missed::BelowThreshold => "below_threshold",
+            Missed::BudgetExact => "budget_exact",
+            Missed::Observed => "observed",
             Missed::Refused(rule) => rule.word(),
             Missed::EmbedderShed => "embedder_shed",
             Missed::TooOld => "too_old",

@@ -52,20 +52,27 @@ pub struct Canon {
 /// `stream_options`, `user`, `safety_identifier`, `prompt_cache_key`, `metadata`, `store`,
 /// `service_tier`). Everything else does, unknown fields too, and an absent field is not a null one.
 ///
+/// `fuzzy`: when a question may be compared by meaning, or why none may; then it is not judged.
+///
 /// A batch of embeddings is cached by input: see `embedding_keys`; its own exact key here is for the
 /// batch as it is written.
-pub fn canon(request: &Request, raw: &[u8], around: &Circumstances<'_>, policy: &FuzzyPolicy) -> Canon {
+pub fn canon(
+    request: &Request,
+    raw: &[u8],
+    around: &Circumstances<'_>,
+    fuzzy: Result<&FuzzyPolicy, Bypass>,
+) -> Canon {
     let (texts, context, question) = match request {
         Request::Chat(chat) => {
             let texts = question::of_chat(&chat.messages);
             let context = chat_context(chat, &texts, room(raw));
-            let question = question::judge_chat(chat, &texts, policy);
+            let question = fuzzy.and_then(|policy| question::judge_chat(chat, &texts, policy));
             (texts, context, question)
         }
         Request::Completion(completion) => {
             let texts: Vec<&str> = question::of_completion(&completion.prompt).into_iter().collect();
             let context = completion_context(completion, &texts, room(raw));
-            let question = question::judge_completion(completion, &texts, policy);
+            let question = fuzzy.and_then(|policy| question::judge_completion(completion, &texts, policy));
             (texts, context, question)
         }
         Request::Embedding(embedding) => {

@@ -194,7 +194,7 @@ mod tests {
             headers: &[],
         };
         let read = request::read(Dialect::ChatCompletions, body.as_bytes()).unwrap();
-        let keys = canon(&read, body.as_bytes(), &around, &FuzzyPolicy::default());
+        let keys = canon(&read, body.as_bytes(), &around, Ok(&FuzzyPolicy::default()));
         (keys.partition, outline_of(&read, body.as_bytes(), &around))
     }
 

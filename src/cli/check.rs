@@ -75,8 +75,9 @@ fn policy_text(policy: &Policy) -> String {
 
 fn mode_text(policy: &Policy) -> String {
     let semantic = &policy.semantic;
+    let observed = if policy.observes() { ", observed only" } else { "" };
     if policy.mode == CacheMode::Exact || semantic.mode == SemanticMode::Off {
-        return "exact".to_owned();
+        return format!("exact{observed}");
     }
     let threshold = match semantic.threshold {
         Some(threshold) => format!("from {threshold}"),
@@ -87,8 +88,11 @@ fn mode_text(policy: &Policy) -> String {
         Strictness::Balanced => "verified",
         Strictness::Off => "unverified",
     };
-    let observed = if semantic.mode == SemanticMode::Observe { ", observed only" } else { "" };
-    format!("semantic {threshold}, {verify}{observed}")
+    let budget = semantic.audit.max_wrong_rate.map(|rate| {
+        let by = semantic.audit.by.word();
+        format!(", at most {} % wrong by {by}", (rate * 1e6).round() / 1e4)
+    });
+    format!("semantic {threshold}, {verify}{}{observed}", budget.unwrap_or_default())
 }
 
 fn match_text(matches: &RouteMatch) -> String {

@@ -25,6 +25,7 @@ impl Config {
             ("semantic.threads", old.semantic.threads != semantic.threads),
             ("semantic.queue", old.semantic.queue != semantic.queue),
             ("semantic.hnsw_from", old.semantic.hnsw_from != semantic.hnsw_from),
+            ("semantic.state", old.semantic.state != semantic.state),
             ("store.path", old.store.path != new.store.path),
             ("store.max_bytes", old.store.max_bytes != new.store.max_bytes),
             ("store.encryption_key", old.store.encryption_key != new.store.encryption_key),

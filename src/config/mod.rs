@@ -12,6 +12,7 @@
 //! | `policy` | what may differ by route: cache mode, scope, ttl, semantic settings |
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
+//! | `judge` | the part of `read` for `[semantic.judge]`, and audits that nothing asks for |
 //! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
 //! | `store` | the part for `[store]` |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
@@ -22,6 +23,7 @@
 //! | `watch` | a new checked config after SIGHUP or a change of the file |
 
 mod change;
+mod judge;
 mod policies;
 pub mod policy;
 pub mod problem;
@@ -34,7 +36,9 @@ mod upstreams;
 mod values;
 pub mod watch;
 
-pub use policy::{CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness};
+pub use policy::{
+    AuditBy, AuditPolicy, CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness,
+};
 pub use problem::{Problem, Problems};
 pub use source::{Flags, Source};
 
@@ -123,6 +127,23 @@ pub struct Semantic {
     pub patience: Duration,
     /// Entries of one partition from which the index turns from flat to HNSW. Default 4,096.
     pub hnsw_from: usize,
+    /// Where the evidence about wrong hits is kept; written only where a route gathers any. Default
+    /// `data/budget.json`; `None` (an empty text): in memory only.
+    pub state: Option<PathBuf>,
+    pub judge: Option<Judge>,
+}
+
+/// `[semantic.judge]`: the deployment that says whether two answers come to the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judge {
+    /// Scheme, host, port and, if any, a path prefix without a trailing slash.
+    pub url: String,
+    pub model: String,
+    pub key: Option<Secret>,
+    /// At most this share of its verdicts is mistaken, 0 to 0.4. Default 0.05.
+    pub error: f64,
+    /// The longest wait for one verdict. Default 30 s.
+    pub timeout: Duration,
 }
 
 /// `[store]`
@@ -230,11 +251,14 @@ impl Config {
         self.policy_of(self.route_for(path, model, header))
     }
 
+    /// Every policy there is: the general one, then the routes' in order.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        [&self.policy].into_iter().chain(self.routes.iter().map(|route| &route.policy))
+    }
+
     /// Whether any request may be compared by meaning: without one, no model need be loaded.
     pub fn wants_semantic(&self) -> bool {
-        let policies = self.routes.iter().map(|route| &route.policy).chain([&self.policy]);
-        policies
-            .into_iter()
+        self.policies()
             .any(|policy| policy.mode == CacheMode::Semantic && policy.semantic.mode != SemanticMode::Off)
     }
 }
@@ -316,7 +340,9 @@ impl Default for Semantic {
             threads: (cores / 2).max(1),
             queue: 256,
             patience: Duration::from_millis(50),
-            hnsw_from: 4_096,
+            hnsw_from: 8_192,
+            state: Some(PathBuf::from("data/budget.json")),
+            judge: None,
         }
     }
 }

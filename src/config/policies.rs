@@ -1,6 +1,8 @@
 //! Reads what may differ by route, and the routes themselves.
 
-use super::policy::{CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness};
+use super::policy::{
+    AuditBy, AuditPolicy, CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness,
+};
 use super::read::Item;
 use super::reader::{Given, Report, Section};
 use super::{Route, RouteMatch, unserved, values};
@@ -18,9 +20,23 @@ const SEMANTIC_MODES: &[(&str, SemanticMode)] =
     &[("serve", SemanticMode::Serve), ("observe", SemanticMode::Observe), ("off", SemanticMode::Off)];
 const STRICTNESSES: &[(&str, Strictness)] =
     &[("strict", Strictness::Strict), ("balanced", Strictness::Balanced), ("off", Strictness::Off)];
+const AUDITS_BY: &[(&str, AuditBy)] =
+    &[("text", AuditBy::Text), ("meaning", AuditBy::Meaning), ("judge", AuditBy::Judge)];
+
+/// Whether there is a `[semantic.judge]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JudgeNamed {
+    Yes,
+    No,
+}
 
 /// The policy of `[cache]` and `[semantic]`, or of a route's; what is not given comes from `base`.
-pub(super) fn read(cache: &mut Section<'_>, semantic: &mut Section<'_>, base: &Policy) -> Policy {
+pub(super) fn read(
+    cache: &mut Section<'_>,
+    semantic: &mut Section<'_>,
+    base: &Policy,
+    judge: JudgeNamed,
+) -> Policy {
     let base = base.clone();
     Policy {
         mode: cache.get("mode", |given| values::one_of(given, CACHE_MODES)).unwrap_or(base.mode),
@@ -28,12 +44,12 @@ pub(super) fn read(cache: &mut Section<'_>, semantic: &mut Section<'_>, base: &P
         ttl: cache.get("ttl", |given| values::duration(given, MS..=YEAR)).unwrap_or(base.ttl),
         keep_truncated: cache.get("keep_truncated", values::boolean).unwrap_or(base.keep_truncated),
         headers: cache.get("headers", values::boolean).unwrap_or(base.headers),
-        semantic: read_semantic(semantic, base.semantic),
+        semantic: read_semantic(semantic, base.semantic, judge),
     }
 }
 
-fn read_semantic(section: &mut Section<'_>, base: SemanticPolicy) -> SemanticPolicy {
-    let mode = section.get("mode", semantic_mode);
+fn read_semantic(section: &mut Section<'_>, base: SemanticPolicy, judge: JudgeNamed) -> SemanticPolicy {
+    let mode = section.get("mode", |given| values::one_of(given, SEMANTIC_MODES));
     let threshold = section.get("threshold", |given| values::number(given, "a similarity", 0.0..=1.0));
     let verify = section.get("verify", |given| values::one_of(given, STRICTNESSES));
     let max_temperature =
@@ -51,6 +67,26 @@ fn read_semantic(section: &mut Section<'_>, base: SemanticPolicy) -> SemanticPol
             tools: tools.unwrap_or(base.fuzzy.tools),
             max_chars: max_chars.unwrap_or(base.fuzzy.max_chars),
         },
+        audit: read_audit(section, base.audit, judge),
+    }
+}
+
+fn read_audit(section: &mut Section<'_>, base: AuditPolicy, judge: JudgeNamed) -> AuditPolicy {
+    let rate = section.get("max_wrong_rate", |given| {
+        values::number(given, "a rate of wrong hits that can be held", 0.000_1..=0.2)
+    });
+    let share =
+        section.get("audit_share", |given| values::number(given, "a share of the hits", 0.000_1..=1.0));
+    let by = section.get("audit_by", |given| match values::one_of(given, AUDITS_BY)? {
+        AuditBy::Judge if judge == JudgeNamed::No => {
+            Err("\"judge\" needs a [semantic.judge] with url and model".to_owned())
+        }
+        by => Ok(by),
+    });
+    AuditPolicy {
+        max_wrong_rate: rate.or(base.max_wrong_rate),
+        share: share.map(|share| share as f32).or(base.share),
+        by: by.unwrap_or(base.by),
     }
 }
 
@@ -62,16 +98,13 @@ fn scope(given: Given<'_>) -> Result<ScopeBy, String> {
     }
 }
 
-fn semantic_mode(given: Given<'_>) -> Result<SemanticMode, String> {
-    let mode = values::one_of(given, SEMANTIC_MODES)?;
-    match unserved::reason("semantic", "mode = observe") {
-        Some(reason) if mode == SemanticMode::Observe => Err(reason.to_owned()),
-        _ => Ok(mode),
-    }
-}
-
 /// Every `[[route]]`, merged with the policy of `[cache]` and `[semantic]`.
-pub(super) fn read_routes(report: &Report<'_>, items: &[Item<'_>], base: &Policy) -> Vec<Route> {
+pub(super) fn read_routes(
+    report: &Report<'_>,
+    items: &[Item<'_>],
+    base: &Policy,
+    judge: JudgeNamed,
+) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::with_capacity(items.len());
     let mut lines = Vec::with_capacity(items.len());
     for item in items {
@@ -84,7 +117,7 @@ pub(super) fn read_routes(report: &Report<'_>, items: &[Item<'_>], base: &Policy
         let matches = read_match(report, &mut section);
         let mut cache = section.table("cache", "route.cache");
         let mut semantic = section.table("semantic", "route.semantic");
-        let policy = read(&mut cache, &mut semantic, base);
+        let policy = read(&mut cache, &mut semantic, base, judge);
         cache.finish();
         semantic.finish();
 

@@ -38,6 +38,39 @@ pub enum Strictness {
     Off,
 }
 
+/// `semantic.audit_by`: how an audit compares the answer that was served with a fresh one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuditBy {
+    /// The same text, white space aside.
+    Text,
+    /// The same values, and nearly the same meaning by the embedding model.
+    #[default]
+    Meaning,
+    /// What the deployment of `[semantic.judge]` says.
+    Judge,
+}
+
+impl AuditBy {
+    pub fn word(self) -> &'static str {
+        match self {
+            AuditBy::Text => "text",
+            AuditBy::Meaning => "meaning",
+            AuditBy::Judge => "judge",
+        }
+    }
+}
+
+/// How a route's semantic hits are audited, and what for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuditPolicy {
+    /// Wrong hits per semantic hit at most, 0.0001 to 0.2; the threshold follows it. `None`: no budget.
+    pub max_wrong_rate: Option<f64>,
+    /// Share of semantic hits that is audited, above 0 to 1. `None`: as much as the evidence asks for.
+    pub share: Option<f32>,
+    /// Default: the judge where one is named, else by meaning.
+    pub by: AuditBy,
+}
+
 /// When a question may be compared by meaning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FuzzyPolicy {
@@ -66,6 +99,7 @@ pub struct SemanticPolicy {
     pub threshold: Option<f32>,
     pub verify: Strictness,
     pub fuzzy: FuzzyPolicy,
+    pub audit: AuditPolicy,
 }
 
 /// How requests of one route are cached.
@@ -82,6 +116,19 @@ pub struct Policy {
     pub semantic: SemanticPolicy,
 }
 
+impl Policy {
+    /// Whether the upstream answers everything, and hits are only noted.
+    pub fn observes(&self) -> bool {
+        self.mode != CacheMode::Off && self.semantic.mode == SemanticMode::Observe
+    }
+
+    /// Whether evidence of wrong hits is gathered: under a budget, or in observe mode.
+    pub fn is_watched(&self) -> bool {
+        let serves = self.mode == CacheMode::Semantic && self.semantic.mode == SemanticMode::Serve;
+        self.observes() || (serves && self.semantic.audit.max_wrong_rate.is_some())
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Policy {
@@ -95,6 +142,7 @@ impl Default for Policy {
                 threshold: None,
                 verify: Strictness::Strict,
                 fuzzy: FuzzyPolicy::default(),
+                audit: AuditPolicy::default(),
             },
         }
     }

@@ -1,9 +1,12 @@
 //! TOML, environment and command line in; a checked `Config` or every problem out.
 
+use super::policies::JudgeNamed;
 use super::problem::{Problem, Problems};
 use super::reader::{At, Place, Report, Section, as_table, as_tables, line_and_column};
 use super::source::{Overrides, Source};
-use super::{Cache, Config, Limits, Log, Semantic, Server, policies, store, upstreams, values};
+use super::{
+    AuditBy, Cache, Config, Limits, Log, Policy, Semantic, Server, judge, policies, store, upstreams, values,
+};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,11 +89,17 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
     let mut semantic_section = root.section("semantic");
     let cache = read_cache(report, &mut cache_section);
     let semantic = read_semantic(report, &mut semantic_section, source);
-    let policy = policies::read(&mut cache_section, &mut semantic_section, &Default::default());
+    let mut base = Policy::default();
+    let named = if semantic_section.has("judge") { JudgeNamed::Yes } else { JudgeNamed::No };
+    if named == JudgeNamed::Yes {
+        base.semantic.audit.by = AuditBy::Judge;
+    }
+    let policy = policies::read(&mut cache_section, &mut semantic_section, &base, named);
+    let routes = policies::read_routes(report, &root.tables("route"), &policy, named);
+    judge::refuse_idle(report, &semantic_section, &policy, &routes);
     cache_section.finish();
     semantic_section.finish();
     let store = store::read(report, &mut root, source);
-    let routes = policies::read_routes(report, &root.tables("route"), &policy);
     let upstreams = upstreams::read(report, &mut root, source);
     let mut log_section = root.section("log");
     let log = read_log(&mut log_section);
@@ -273,6 +282,8 @@ fn read_semantic(report: &Report<'_>, section: &mut Section<'_>, source: &Source
         queue: queue.unwrap_or(base.queue),
         patience: patience.unwrap_or(base.patience),
         hnsw_from: hnsw_from.unwrap_or(base.hnsw_from),
+        state: section.get("state", values::path_or_none).unwrap_or(base.state),
+        judge: judge::read(report, section, source),
     }
 }
 

@@ -6,18 +6,11 @@ const UNSERVED: &[(&str, &str, &str)] = &[
     ("", "redis", "answers are not shared through Redis in this version; remove [redis]"),
     ("", "key", "virtual keys are not served in this version; clients use their own, remove [[key]]"),
     ("", "model", "models are not mapped to deployments in this version; remove [[model]]"),
-    ("semantic", "max_wrong_rate", "not served in this version; set `threshold` and `verify` instead"),
-    ("route.semantic", "max_wrong_rate", "not served in this version; set `threshold` and `verify` instead"),
     ("route.match", "key", "virtual keys are not served in this version; match by `header` instead"),
     (
         "cache",
         "scope = team",
         "\"team\" comes with virtual keys, not served in this version; expected \"key\" or \"global\"",
-    ),
-    (
-        "semantic",
-        "mode = observe",
-        "\"observe\" is not served in this version; expected \"serve\" or \"off\"",
     ),
 ];
 

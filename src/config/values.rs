@@ -238,6 +238,15 @@ pub fn existing(given: Given<'_>, what: &str, is: impl Fn(&std::path::Path) -> b
     if is(&path) { Ok(path) } else { Err(format!("there is no {what} {}", path.display())) }
 }
 
+/// A path; an empty text is none.
+pub fn path_or_none(given: Given<'_>) -> Read<Option<PathBuf>> {
+    match given {
+        Given::File(DeValue::String(path)) if path.is_empty() => Ok(None),
+        Given::Variable("") => Ok(None),
+        given => text(given).map(|path| Some(PathBuf::from(path))),
+    }
+}
+
 /// Names of headers, lower case, sorted, each once. In the environment: separated by commas.
 pub fn header_names(given: Given<'_>) -> Read<Vec<String>> {
     let mut names = Vec::new();

@@ -52,7 +52,7 @@ impl Gateway {
         let cap = visit.settings.config.cache.max_entry;
         let leader = match self.cache.flights.seat(visit.whole, PLAIN, visit.caller, cap) {
             Seat::Lead(leader) => Some(leader),
-            Seat::Follow { mut follower, same_credential: true } if !visit.wishes.no_cache => {
+            Seat::Follow { mut follower, same_credential: true } if shares(&visit) => {
                 self.metrics.followed();
                 match follower.head().await {
                     Ok(head) => return Ok(self.read_along(head, follower, visit.policy().headers)),
@@ -68,7 +68,7 @@ impl Gateway {
     fn known(&self, visit: &EmbeddingVisit) -> Vec<Option<Arc<Entry>>> {
         let demand = Demand { form: PLAIN, max_age: visit.wishes.max_age, min_fresh: visit.wishes.min_fresh };
         let ttl = visit.settings.config.cache.credential_ttl;
-        if visit.wishes.no_cache || !self.accounts.is_proven(visit.caller, ttl) {
+        if visit.wishes.no_cache || visit.policy().observes() || !self.accounts.is_proven(visit.caller, ttl) {
             return vec![None; visit.keys.len()];
         }
         visit.keys.iter().map(|key| self.cache.embedding(key, demand)).collect()
@@ -212,6 +212,11 @@ impl Gateway {
         }
         stored
     }
+}
+
+/// Whether an answer to the same batch, in flight, will do.
+fn shares(visit: &EmbeddingVisit) -> bool {
+    !visit.wishes.no_cache && !visit.policy().observes()
 }
 
 fn embedded(entry: &Arc<Entry>) -> Option<&Embedded> {

@@ -6,13 +6,14 @@
 
 use super::detach::{Errands, Waiting};
 use super::lane::{self, Sender};
+use super::trust::audit::Shadow;
 use super::visit::Sketch;
 use super::{Gateway, Reply, ReplyBody, Settings};
 use crate::base::digest::Credential;
 use crate::base::fault::{Fault, Kind};
-use crate::cache::Entry;
 use crate::cache::admit::{Admitted, Terms};
 use crate::cache::flight::Leader;
+use crate::cache::{Embedding, Entry};
 use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
 use crate::tape::live::Head;
@@ -27,16 +28,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What is needed to keep the answer.
 pub struct Keep {
     pub canon: Canon,
     pub terms: Terms,
-    /// The question's embedding, if the lookup has computed it.
-    pub vector: Option<Vector>,
+    /// The question's, as far as the lookup has come.
+    pub embedding: Embedding,
     /// Where the partition has not been outlined yet.
     pub sketch: Option<Sketch>,
+    /// What the answer is compared with.
+    pub shadow: Option<Shadow>,
 }
 
 pub struct Errand {
@@ -78,7 +82,7 @@ impl Errand {
 
     async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
         let Errand { settings, dialect, caller, outgoing, keep, leader } = self;
-        let embedding = gateway.embed_meanwhile(&keep);
+        let coming = gateway.embed_meanwhile(&keep, settings.config.semantic.patience);
         let sent = {
             let send = settings.upstream.send(outgoing);
             tokio::select! {
@@ -113,7 +117,7 @@ impl Errand {
         let _ = client.send(Ok((deployment, reply)));
         let keep = (status == StatusCode::OK).then_some(keep);
         let reading =
-            Reading { gateway: gateway.clone(), settings, recorder: Some(recorder), keep, embedding, leader };
+            Reading { gateway: gateway.clone(), settings, recorder: Some(recorder), keep, coming, leader };
         reading.read(body, to_client, length).await;
     }
 }
@@ -158,6 +162,12 @@ async fn gone(client: &mut oneshot::Sender<Answer>, leader: Option<&Leader>, set
     }
 }
 
+/// An embedding that is being computed, and how long the end of the answer waits for it.
+struct Coming {
+    vector: oneshot::Receiver<Vector>,
+    patience: Duration,
+}
+
 /// The part of an errand after the head.
 struct Reading {
     gateway: Arc<Gateway>,
@@ -165,7 +175,7 @@ struct Reading {
     /// Taken when the answer has ended.
     recorder: Option<Recorder>,
     keep: Option<Keep>,
-    embedding: Option<oneshot::Receiver<Vector>>,
+    coming: Option<Coming>,
     leader: Option<Leader>,
 }
 
@@ -254,12 +264,15 @@ impl Reading {
         let recording = recorder.finish(true);
         self.gateway.metrics.taped(recording.ended.word());
         let Some(tape) = recording.tape else { return };
+        if let Some(shadow) = keep.shadow {
+            self.gateway.compare_shadow(&self.settings, shadow, tape.clone());
+        }
         match self.gateway.cache.admit(keep.canon, keep.terms, tape) {
             Admitted::Kept(entry) => {
                 if let Some(outline) = keep.sketch.and_then(|sketch| sketch.outline()) {
                     self.gateway.cache.outlines.put(entry.partition, outline);
                 }
-                self.index(entry, keep.vector).await;
+                self.index(entry, keep.embedding).await;
             }
             refused => tracing::debug!(?refused, "answer not kept"),
         }
@@ -267,19 +280,19 @@ impl Reading {
 
     /// Makes the entry findable by meaning before the client sees the end, unless its embedding is
     /// late: then the client does not wait for it.
-    async fn index(&mut self, entry: Arc<Entry>, vector: Option<Vector>) {
+    async fn index(&mut self, entry: Arc<Entry>, embedding: Embedding) {
         let cache = self.gateway.cache.clone();
-        let Some(mut coming) = self.embedding.take() else {
-            if let Some(vector) = vector {
+        let Some(Coming { mut vector, patience }) = self.coming.take() else {
+            if let Embedding::Done(vector) = embedding {
                 cache.index(&entry, vector);
             }
             return;
         };
-        match tokio::time::timeout(self.settings.config.semantic.patience, &mut coming).await {
+        match tokio::time::timeout(patience, &mut vector).await {
             Ok(Ok(vector)) => cache.index(&entry, vector),
             Ok(Err(_)) => {}
             Err(_) => self.gateway.tasks.spawn(async move {
-                if let Ok(vector) = coming.await {
+                if let Ok(vector) = vector.await {
                     cache.index(&entry, vector);
                 }
             }),
@@ -303,21 +316,27 @@ impl Reading {
 }
 
 impl Gateway {
-    /// Starts embedding a question whose lookup needed no vector, so that it is there when the answer is.
-    fn embed_meanwhile(&self, keep: &Keep) -> Option<oneshot::Receiver<Vector>> {
-        if keep.vector.is_some() || keep.terms.ttl.is_zero() {
+    /// Starts embedding a question whose lookup needed no vector, so that it is there when the answer is. One that the
+    /// embedder has just shed is idle work: it is not pushed in again before the questions of those who wait.
+    fn embed_meanwhile(&self, keep: &Keep, patience: Duration) -> Option<Coming> {
+        if matches!(keep.embedding, Embedding::Done(_)) || keep.terms.ttl.is_zero() {
             return None;
         }
+        let shed = matches!(keep.embedding, Embedding::Shed);
         let question = keep.canon.question.as_ref().ok()?.0.clone();
         let semantic = self.cache.semantic()?;
         semantic.suits(&question).ok()?;
-        let (done, coming) = oneshot::channel();
+        let (done, vector) = oneshot::channel();
         self.tasks.spawn(async move {
-            if let Ok(vector) = semantic.embed_patiently(question).await {
+            let embedded = match shed {
+                true => semantic.embed_idly(question).await,
+                false => semantic.embed_patiently(question).await,
+            };
+            if let Ok(vector) = embedded {
                 let _ = done.send(vector);
             }
         });
-        Some(coming)
+        Some(Coming { vector, patience: if shed { Duration::ZERO } else { patience } })
     }
 }
 

@@ -64,7 +64,8 @@ pub struct Meaning {
     pub comparable: bool,
     pub reason: Option<&'static str>,
     pub sentence: Option<&'static str>,
-    /// `None` where nobody set one and no model is loaded.
+    /// `None` where nobody set one and no model is loaded. A value that is infinite, JSON's `null`: a budget
+    /// that allows exact hits only.
     pub threshold: Option<Setting<f64>>,
     pub verify: Setting<&'static str>,
     /// Whether the request's own partition holds anything that could be compared with.
@@ -189,6 +190,14 @@ impl Gateway {
     }
 
     fn threshold(&self, visit: &Visit) -> Option<Setting<f64>> {
+        if let Some(watch) = visit.watch()
+            && let Some(value) = watch.held_to(visit.wishes.threshold)
+        {
+            let tightened = value > watch.threshold();
+            let from =
+                if tightened { "client header x-reprise-threshold" } else { "semantic.max_wrong_rate" };
+            return Some(Setting { value: rounded(value), from: from.to_owned() });
+        }
         if let Some(value) = visit.wishes.threshold {
             return Some(Setting {
                 value: rounded(value),

@@ -1,16 +1,18 @@
 //! A miss: seats in a flight, and what each does.
 
 use super::errand::{Errand, Keep};
+use super::trust::Count;
+use super::trust::audit::{Of, Shadow};
 use super::visit::{Sketch, Visit};
 use super::{Gateway, Reply, ReplyBody, report};
 use crate::base::fault::Fault;
 use crate::cache::flight::{Leader, Seat};
-use crate::cache::{Looked, Missed, Verdict};
-use crate::semantic::embedder::Vector;
+use crate::cache::{Embedding, Found, Looked, Missed, Verdict};
 use crate::tape::live::{Follower, Head, LiveEnd};
 use crate::upstream::{Outgoing, OutgoingBody};
 use http::Method;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Seats taken at most before a request goes alone: a flight that is abandoned again and again must
 /// not hold anyone for ever.
@@ -31,14 +33,23 @@ impl Gateway {
     /// Asks upstream, once for all identical requests in flight.
     pub(super) async fn miss(
         self: &Arc<Self>,
-        visit: Visit,
+        visit: Box<Visit>,
         why: Missed,
-        vector: Option<Vector>,
+        embedding: Embedding,
+        near: Option<Box<Found>>,
     ) -> Result<(Verdict, Reply), Fault> {
+        let shadow = |visit: &Visit| near.as_deref().and_then(|near| self.shadow(visit, Of::Near, near));
+        if visit.policy().observes() {
+            let shadow = shadow(&visit);
+            return self.ask(visit, Verdict::Miss(why), embedding, None, shadow).await;
+        }
         let cap = visit.settings.config.cache.max_entry;
         for _ in 0..ROUNDS {
             match self.cache.flights.seat(visit.canon.exact, visit.form, visit.caller, cap) {
-                Seat::Lead(leader) => return self.ask(visit, Verdict::Miss(why), vector, Some(leader)).await,
+                Seat::Lead(leader) => {
+                    let shadow = shadow(&visit);
+                    return self.ask(visit, Verdict::Miss(why), embedding, Some(leader), shadow).await;
+                }
                 Seat::Alone => break,
                 Seat::Follow { follower, same_credential } => {
                     self.metrics.followed();
@@ -56,34 +67,46 @@ impl Gateway {
                 }
             }
         }
-        self.ask(visit, Verdict::Miss(why), vector, None).await
+        let shadow = shadow(&visit);
+        self.ask(visit, Verdict::Miss(why), embedding, None, shadow).await
+    }
+
+    /// In observe mode: notes what would have been served, and lets the upstream answer.
+    pub(super) async fn observe(
+        self: &Arc<Self>,
+        visit: Box<Visit>,
+        found: Found,
+    ) -> Result<(Verdict, Reply), Fault> {
+        if visit.wishes.only_if_cached {
+            return Err(super::only_if_cached());
+        }
+        let of = if found.score.is_none() { Of::Exact } else { Of::Observed };
+        if let Some(watch) = visit.watch() {
+            watch.counts.add(if of == Of::Exact { Count::Exact } else { Count::Semantic }, 1);
+        }
+        let shadow = self.shadow(&visit, of, &found);
+        self.ask(visit, Verdict::Miss(Missed::Observed), Embedding::NotAsked, None, shadow).await
     }
 
     /// Asks upstream, with a seat in a flight or without, and keeps the answer.
     pub(super) async fn ask(
         self: &Arc<Self>,
-        visit: Visit,
+        visit: Box<Visit>,
         verdict: Verdict,
-        vector: Option<Vector>,
+        embedding: Embedding,
         leader: Option<Leader>,
+        shadow: Option<Shadow>,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
-        let (terms, sketch) = (visit.terms(), self.sketch(&visit));
-        let outgoing = Outgoing {
-            method: Method::POST,
-            target: visit.target,
-            headers: visit.headers,
-            body: OutgoingBody::Whole(visit.body),
-        };
-        let keep = Keep { canon: visit.canon, terms, vector, sketch };
-        let errand = Errand {
-            settings: visit.settings,
-            dialect: visit.dialect,
-            caller: visit.caller,
-            outgoing,
-            keep,
-            leader,
-        };
+        let (mut terms, sketch) = (visit.terms(), self.sketch(&visit));
+        if matches!(verdict, Verdict::Miss(Missed::Observed)) {
+            // Served, this answer would never have been: what is stored stays what it would be.
+            terms.ttl = Duration::ZERO;
+        }
+        let Visit { settings, dialect, target, headers, body, caller, canon, .. } = *visit;
+        let outgoing = Outgoing { method: Method::POST, target, headers, body: OutgoingBody::Whole(body) };
+        let keep = Keep { canon, terms, embedding, sketch, shadow };
+        let errand = Errand { settings, dialect, caller, outgoing, keep, leader };
         let (deployment, mut reply) = errand.send(self).await?;
         if show {
             report::put(&mut reply.headers, &verdict, Some(&deployment), self.clock.now());

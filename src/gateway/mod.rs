@@ -18,6 +18,7 @@
 //! | `embeddings` | `/v1/embeddings`, input by input |
 //! | `coding` | a stored answer in a coding that the client accepts |
 //! | `lane` | from the errand to the client, bounded in bytes |
+//! | `trust` | audits, budgets of wrong answers, observe mode |
 //! | `explain` | what would become of a request, and why |
 //! | `sentence` | the words of verdicts, in sentences |
 //! | `warm` | answers that somebody brings along |
@@ -33,6 +34,7 @@ pub mod lane;
 pub mod miss;
 pub mod report;
 mod sentence;
+pub mod trust;
 pub mod visit;
 pub mod warm;
 
@@ -40,7 +42,7 @@ use crate::accounts::Accounts;
 use crate::base::clock::Clock;
 use crate::base::fault::{Fault, Kind};
 use crate::base::tasks::Tasks;
-use crate::cache::{Cache, Found, Looked, Verdict};
+use crate::cache::{Cache, Embedding, Found, Looked, Missed, Verdict};
 use crate::canon::Bypass;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
@@ -53,6 +55,7 @@ use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
+use trust::{Count, Trust, Watches};
 use visit::{Considered, Visit};
 
 /// A request as the front received it.
@@ -94,6 +97,13 @@ impl Reply {
 pub struct Settings {
     pub config: Config,
     pub upstream: Upstream,
+    /// The evidence about wrong hits, route by route.
+    pub watches: Watches,
+}
+
+fn only_if_cached() -> Fault {
+    let message = "nothing stored answers this request; leave out only-if-cached to ask upstream";
+    Fault::new(Kind::OnlyIfCached, message)
 }
 
 /// The decided path of every request. Shared by `Arc`.
@@ -104,6 +114,7 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
     pub tasks: Tasks,
+    pub trust: Trust,
 }
 
 impl Gateway {
@@ -133,7 +144,7 @@ impl Gateway {
         let began = tokio::time::Instant::now();
         let settings = self.settings.load_full();
         let answered = match self.visit(settings, dialect, target, headers, body)? {
-            Considered::Chat(visit) => self.chat(*visit).await,
+            Considered::Chat(visit) => self.chat(visit).await,
             Considered::Embedding(visit) => self.embedding(*visit).await,
             Considered::Bypass { outgoing, why, show } => self.stand_aside(outgoing, why, show).await,
         };
@@ -152,18 +163,23 @@ impl Gateway {
     }
 
     /// A chat completion or a text completion.
-    async fn chat(self: &Arc<Self>, visit: Visit) -> Result<(Verdict, Reply), Fault> {
+    async fn chat(self: &Arc<Self>, visit: Box<Visit>) -> Result<(Verdict, Reply), Fault> {
+        if let Some(watch) = visit.watch() {
+            watch.counts.add(Count::Requests, 1);
+        }
         if visit.wishes.no_cache {
-            return self.ask(visit, Verdict::Bypass(Bypass::ClientNoCache), None, None).await;
+            return self
+                .ask(visit, Verdict::Bypass(Bypass::ClientNoCache), Embedding::NotAsked, None, None)
+                .await;
         }
         match self.cache.lookup(visit.lookup()).await {
-            Looked::Hit(found) if self.may_hit(&visit) => Ok(self.play(&visit, found)),
-            Looked::Hit(_) => self.miss(visit, crate::cache::Missed::Unproven, None).await,
-            Looked::Miss { .. } if visit.wishes.only_if_cached => Err(Fault::new(
-                Kind::OnlyIfCached,
-                "nothing stored answers this request; leave out only-if-cached to ask upstream",
-            )),
-            Looked::Miss { why, vector } => self.miss(visit, why, vector).await,
+            Looked::Hit(found) if self.may_hit(&visit) => match visit.policy().observes() {
+                false => Ok(self.hit(visit, found)),
+                true => self.observe(visit, found).await,
+            },
+            Looked::Hit(_) => self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await,
+            Looked::Miss { .. } if visit.wishes.only_if_cached => Err(only_if_cached()),
+            Looked::Miss { why, embedding, near } => self.miss(visit, why, embedding, near).await,
         }
     }
 

@@ -16,6 +16,11 @@ pub(super) fn of_miss(missed: Missed) -> String {
             );
         }
         Missed::BelowThreshold => "the nearest stored question lies below the threshold",
+        Missed::BudgetExact => {
+            "a stored question is near enough, but the wrong-answer budget of this route is not proven for any \
+             threshold, so it serves exact hits only"
+        }
+        Missed::Observed => "a stored answer would serve, but in observe mode the upstream answers",
         Missed::Refused(rule) => {
             return format!("the nearest stored question is another one: {}", of_rule(rule));
         }

@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::Settings;
 use super::directives::Directives;
+use super::trust::Watch;
 use crate::base::digest::{Credential, ExactKey, Parts, Scope};
 use crate::base::fault::Fault;
 use crate::cache::admit::Terms;
@@ -64,14 +65,23 @@ impl Visit {
         self.settings.config.policy_of(self.route)
     }
 
+    /// The evidence about this route's hits, where any is gathered.
+    pub fn watch(&self) -> Option<&Arc<Watch>> {
+        self.settings.watches.of(self.route)
+    }
+
     pub fn demand(&self) -> Demand {
         Demand { form: self.form, max_age: self.wishes.max_age, min_fresh: self.wishes.min_fresh }
     }
 
     pub fn lookup(&self) -> Lookup<'_> {
         let policy = &self.policy().semantic;
-        let threshold = self.wishes.threshold.or(policy.threshold);
-        Lookup { canon: &self.canon, demand: self.demand(), threshold, verify: policy.verify }
+        let (mut threshold, mut floor) = (self.wishes.threshold.or(policy.threshold), None);
+        if let Some(watch) = self.watch() {
+            threshold = watch.held_to(self.wishes.threshold).or(threshold);
+            floor = Some(watch.floor());
+        }
+        Lookup { canon: &self.canon, demand: self.demand(), threshold, verify: policy.verify, floor }
     }
 
     pub fn terms(&self) -> Terms {
@@ -194,13 +204,15 @@ impl Gateway {
                 Ok(Considered::Embedding(Box::new(visit)))
             }
             request => {
-                let mut canon = canon(&request, &body, &around, &policy.semantic.fuzzy);
-                drop(shaping);
-                if mode != CacheMode::Semantic {
-                    canon.question = Err(Bypass::ExactOnly);
+                let fuzzy = if mode != CacheMode::Semantic {
+                    Err(Bypass::ExactOnly)
                 } else if policy.semantic.mode == SemanticMode::Off {
-                    canon.question = Err(Bypass::SemanticOff);
-                }
+                    Err(Bypass::SemanticOff)
+                } else {
+                    Ok(&policy.semantic.fuzzy)
+                };
+                let canon = canon(&request, &body, &around, fuzzy);
+                drop(shaping);
                 let (model, form) = (request.model().into(), request.form());
                 Ok(Considered::Chat(Box::new(Visit {
                     settings,

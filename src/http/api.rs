@@ -1,4 +1,4 @@
-//! `/api/explain` and `/api/feedback`: JSON in, JSON out, behind the admin token.
+//! `/api/explain` and `/api/feedback`: JSON in, JSON out, behind the admin token; `/api/budget` and `/api/observe`: JSON out.
 
 use super::face;
 use crate::base::fault::{Fault, Kind};
@@ -6,6 +6,7 @@ use crate::cache::entry::EntryId;
 use crate::cache::feedback::{Report, Reported};
 use crate::gateway::Gateway;
 use crate::gateway::explain::Asked;
+use crate::gateway::trust::report::About;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -13,7 +14,7 @@ use axum::http::header::ALLOW;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, post};
+use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
@@ -34,6 +35,8 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/api/explain", posted(post(explain)))
         .route("/api/feedback", posted(post(feedback)))
         .merge(super::stored::routes())
+        .route("/api/budget", get(|State(gateway): State<Arc<Gateway>>| told(gateway, About::Budgets)))
+        .route("/api/observe", get(|State(gateway): State<Arc<Gateway>>| told(gateway, About::Observed)))
         .with_state(gateway)
 }
 
@@ -105,6 +108,10 @@ fn asked(explain: Explain) -> Result<Asked, Fault> {
     Ok(Asked { target, headers: carried, body })
 }
 
+async fn told(gateway: Arc<Gateway>, about: About) -> Response {
+    axum::Json(gateway.told(about)).into_response()
+}
+
 async fn feedback(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
     let Feedback { entry, right, question } = match read(&gateway, body, LONGEST_REPORT).await {
         Ok(feedback) => feedback,
@@ -135,7 +142,8 @@ async fn feedback(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
         Reported::Right | Reported::Dropped => {
             axum::Json(json!({"entry": entry, "outcome": reported.word()})).into_response()
         }
-        Reported::Tightened { score } => {
+        Reported::Tightened { score, partition } => {
+            gateway.complain(&partition, score);
             let score = (f64::from(score) * 10_000.0).round() / 10_000.0;
             axum::Json(json!({"entry": entry, "outcome": reported.word(), "wrong_at": score})).into_response()
         }

@@ -97,6 +97,11 @@ impl Semantic {
         self.pool.embed_within(question, PATIENT).await
     }
 
+    /// As `embed_patiently`, after everything that somebody waits for: for what may as well be left undone under load.
+    pub async fn embed_idly(&self, text: impl Into<Arc<str>>) -> Result<Vector, EmbedError> {
+        self.pool.embed_idly(text, PATIENT).await
+    }
+
     /// See [`Index::nearest`].
     pub fn nearest(&self, partition: &Partition, query: &Vector, k: usize, min_score: f32) -> Vec<Neighbour> {
         self.index.nearest(partition, query, k, min_score)

@@ -1,90 +1,22 @@
-//! Rows of unit vectors, searched one by one: exact, and the quickest for small partitions.
+//! Rows of codes, read one by one: the quickest for small partitions, and exact.
 
-use super::embedder::Vector;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
-/// The cosine of two unit vectors of one length. Sixteen running sums, so that the compiler can use
-/// whatever vector registers the machine has; about 70 ns for 512 numbers.
-#[inline]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0f32; LANES];
-    let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| x * y).sum();
-    for (a, b) in a_blocks.zip(b_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
-/// A found row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scored {
-    pub id: u64,
-    pub score: f32,
-}
-
-impl Eq for Scored {}
-
-impl Ord for Scored {
-    /// By score; the older row (smaller id) wins a tie.
-    fn cmp(&self, other: &Scored) -> std::cmp::Ordering {
-        self.score.total_cmp(&other.score).then(other.id.cmp(&self.id))
-    }
-}
-
-impl PartialOrd for Scored {
-    fn partial_cmp(&self, other: &Scored) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The best `k` of what is offered.
-pub struct Best {
-    k: usize,
-    min_score: f32,
-    heap: BinaryHeap<Reverse<Scored>>,
-}
-
-impl Best {
-    pub fn of(k: usize, min_score: f32) -> Best {
-        Best { k, min_score, heap: BinaryHeap::with_capacity(k + 1) }
-    }
-
-    pub fn offer(&mut self, found: Scored) {
-        if found.score < self.min_score || self.k == 0 {
-            return;
-        }
-        if self.heap.len() < self.k {
-            self.heap.push(Reverse(found));
-        } else if self.heap.peek().is_some_and(|Reverse(worst)| found > *worst) {
-            self.heap.pop();
-            self.heap.push(Reverse(found));
-        }
-    }
-
-    /// Best first.
-    pub fn sorted(self) -> Vec<Scored> {
-        self.heap.into_sorted_vec().into_iter().map(|Reverse(found)| found).collect()
-    }
-}
+use super::codes::{Codes, cosine};
 
 /// Rows per block: a growing partition never copies more than one block.
 const BLOCK: usize = 64;
 
-/// Unit vectors by id, in blocks of contiguous memory. Order means nothing; removal swaps.
+/// Rows of codes by id, in blocks of contiguous memory. Order means nothing; removal swaps.
 pub struct Flat {
     dim: usize,
     ids: Vec<u64>,
-    blocks: Vec<Vec<f32>>,
+    blocks: Vec<Vec<i8>>,
+    /// The largest error of a row that was ever here.
+    error: f32,
 }
 
 impl Flat {
     pub fn new(dim: usize) -> Flat {
-        Flat { dim, ids: Vec::new(), blocks: Vec::new() }
+        Flat { dim, ids: Vec::new(), blocks: Vec::new(), error: 0.0 }
     }
 
     pub fn len(&self) -> usize {
@@ -95,9 +27,9 @@ impl Flat {
         self.ids.is_empty()
     }
 
-    /// Adds a row. `row` must have `dim` numbers and `id` must be new.
-    pub fn push(&mut self, id: u64, row: &[f32]) {
-        debug_assert_eq!(row.len(), self.dim);
+    /// Adds a row of `dim` codes; `id` must be new.
+    pub fn push(&mut self, id: u64, codes: &Codes) {
+        debug_assert_eq!(codes.row.len(), self.dim);
         if self.ids.len() == self.blocks.len() * BLOCK {
             self.blocks.push(Vec::new());
         }
@@ -107,8 +39,9 @@ impl Flat {
                 let rows = if self.ids.len() < BLOCK { (block.len() / self.dim).max(1) } else { BLOCK };
                 block.reserve_exact(rows * self.dim);
             }
-            block.extend_from_slice(row);
+            block.extend_from_slice(&codes.row);
             self.ids.push(id);
+            self.error = self.error.max(codes.error);
         }
     }
 
@@ -137,34 +70,54 @@ impl Flat {
         }
     }
 
-    /// Offers every row to `best`. Exact; linear in the rows.
-    pub fn search(&self, query: &[f32], best: &mut Best) {
+    /// The rows among which the best `k` with a cosine of at least `min_score` are, if there are any:
+    /// none of those is missing, a few others may be there. Linear in the rows.
+    pub fn candidates(&self, query: &Codes, k: usize, min_score: f32) -> Vec<u64> {
+        if self.ids.is_empty() || k == 0 {
+            return Vec::new();
+        }
+        let slack = query.slack(self.error);
+        let floor = min_score - slack;
+        let mut within: Vec<(f32, u64)> = Vec::new();
         for (block, ids) in self.blocks.iter().zip(self.ids.chunks(BLOCK)) {
             for (row, id) in block.chunks_exact(self.dim).zip(ids) {
-                best.offer(Scored { id: *id, score: dot(query, row) });
+                let score = cosine(&query.row, row);
+                if score >= floor {
+                    within.push((score, *id));
+                }
             }
         }
+        if within.len() > k {
+            let (_, kth, _) = within.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0));
+            // Whoever is among the best k in truth is at most twice the slack behind the k-th by codes.
+            let least = kth.0 - 2.0 * slack;
+            within.retain(|(score, _)| *score >= least);
+        }
+        within.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Copies of up to `count` rows.
-    pub fn copy(&self, count: usize) -> Vec<(u64, Vector)> {
+    pub fn copy(&self, count: usize) -> Vec<(u64, Vec<i8>)> {
         let rows = self.blocks.iter().flat_map(|block| block.chunks_exact(self.dim));
-        self.ids.iter().zip(rows).take(count).map(|(id, row)| (*id, Vector::from(row))).collect()
+        self.ids.iter().zip(rows).take(count).map(|(id, row)| (*id, row.to_vec())).collect()
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let rows: usize = self.blocks.iter().map(|block| block.capacity() * size_of::<f32>()).sum();
-        rows + self.ids.capacity() * size_of::<u64>() + self.blocks.capacity() * size_of::<Vec<f32>>()
+        let rows: usize = self.blocks.iter().map(Vec::capacity).sum();
+        rows + self.ids.capacity() * size_of::<u64>() + self.blocks.capacity() * size_of::<Vec<i8>>()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::codes::dot;
+    use super::super::embedder::{Vector, unit};
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
-    fn row(seed: u64, dim: usize) -> Vec<f32> {
+    fn row(seed: u64, dim: usize) -> Vector {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut next = || {
             state ^= state << 13;
@@ -172,51 +125,46 @@ mod tests {
             state ^= state << 17;
             (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
         };
-        (0..dim).map(|_| next()).collect()
+        unit(&(0..dim).map(|_| next()).collect::<Vec<f32>>(), dim).unwrap()
     }
 
     proptest! {
         #[test]
-        fn the_dot_product_is_the_plain_sum_at_every_length(len in 0usize..70, seed in 1u64..1000) {
-            let (a, b) = (row(seed, len), row(seed + 7, len));
-            let plain: f64 = a.iter().zip(&b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
-            prop_assert!((f64::from(dot(&a, &b)) - plain).abs() < 1e-5);
-        }
-
-        #[test]
-        fn whatever_is_added_and_removed_the_search_equals_sorting_what_is_left(
-            steps in proptest::collection::vec((any::<bool>(), 0u64..150), 1..300)
+        fn whatever_is_added_and_removed_the_best_are_among_the_candidates(
+            steps in proptest::collection::vec((any::<bool>(), 0u64..150), 1..300),
+            dim in 3usize..40,
+            min_score in -1.0f32..0.9,
         ) {
-            let mut flat = Flat::new(5);
-            let mut model = std::collections::BTreeMap::new();
+            let mut flat = Flat::new(dim);
+            let mut model = BTreeMap::new();
             for (add, id) in steps {
                 if add && !model.contains_key(&id) {
-                    flat.push(id, &row(id + 1, 5));
-                    model.insert(id, row(id + 1, 5));
+                    flat.push(id, &Codes::of(&row(id + 1, dim)));
+                    model.insert(id, row(id + 1, dim));
                 } else if !add {
                     flat.remove(|row| row == id);
                     model.remove(&id);
                 }
             }
-            let query = row(9999, 5);
-            let mut expected: Vec<Scored> =
-                model.iter().map(|(id, row)| Scored { id: *id, score: dot(&query, row) }).collect();
-            expected.sort_by(|a, b| b.cmp(a));
-            expected.truncate(4);
-            let mut best = Best::of(4, -10.0);
-            flat.search(&query, &mut best);
-            prop_assert_eq!(best.sorted(), expected);
+            let query = row(9999, dim);
+            let candidates = flat.candidates(&Codes::of(&query), 4, min_score);
+            let mut best: Vec<(f32, u64)> = model.iter().map(|(id, row)| (dot(&query, row), *id)).collect();
+            best.sort_by(|a, b| b.0.total_cmp(&a.0));
+            for (score, id) in best.into_iter().take(4).filter(|(score, _)| *score >= min_score) {
+                prop_assert!(candidates.contains(&id), "{id} with {score}");
+            }
+            prop_assert!(candidates.iter().all(|id| model.contains_key(id)));
             prop_assert_eq!(flat.len(), model.len());
         }
     }
 
     #[test]
-    fn a_row_below_the_least_score_is_not_found() {
+    fn far_rows_are_no_candidates() {
         let mut flat = Flat::new(2);
-        flat.push(1, &[1.0, 0.0]);
-        flat.push(2, &[0.6, 0.8]);
-        let mut best = Best::of(5, 0.7);
-        flat.search(&[1.0, 0.0], &mut best);
-        assert_eq!(best.sorted(), [Scored { id: 1, score: 1.0 }]);
+        flat.push(1, &Codes::of(&[1.0, 0.0]));
+        flat.push(2, &Codes::of(&[0.6, 0.8]));
+        assert_eq!(flat.candidates(&Codes::of(&[1.0, 0.0]), 5, 0.7), [1]);
+        assert_eq!(flat.candidates(&Codes::of(&[1.0, 0.0]), 1, -1.0), [1]);
+        assert_eq!(flat.candidates(&Codes::of(&[1.0, 0.0]), 2, -1.0).len(), 2);
     }
 }

@@ -1,7 +1,7 @@
 //! One generation of an HNSW graph. hnsw_rs cannot delete, so a generation only grows until a new one
 //! takes its place.
 
-use super::flat::{Scored, dot};
+use super::codes::cosine;
 use hnsw_rs::prelude::{Distance, Hnsw};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,23 +10,23 @@ const LINKS: usize = 24;
 /// Candidates looked at when a point is linked.
 const BUILD_WIDTH: usize = 200;
 /// Candidates kept while searching.
-const SEARCH_WIDTH: usize = 64;
+const SEARCH_WIDTH: usize = 48;
 const LAYERS: usize = 16;
 
-/// One minus the cosine of unit vectors, never below zero (hnsw_rs asserts that).
+/// One minus the cosine of rows of codes, never below zero (hnsw_rs asserts that).
 #[derive(Clone, Copy, Default)]
 struct CosineDistance;
 
-impl Distance<f32> for CosineDistance {
-    fn eval(&self, a: &[f32], b: &[f32]) -> f32 {
-        (1.0 - dot(a, b)).max(0.0)
+impl Distance<i8> for CosineDistance {
+    fn eval(&self, a: &[i8], b: &[i8]) -> f32 {
+        (1.0 - cosine(a, b)).max(0.0)
     }
 }
 
-/// A graph of unit vectors by id. Inserting and searching may run at once; a search may or may not
+/// A graph of rows of codes by id. Inserting and searching may run at once; a search may or may not
 /// see a point that is being inserted.
 pub struct Graph {
-    hnsw: Hnsw<'static, f32, CosineDistance>,
+    hnsw: Hnsw<'static, i8, CosineDistance>,
     dim: usize,
 }
 
@@ -43,23 +43,16 @@ impl Graph {
 
     /// Links a point. On two busy cores 1.3 ms on average while 10,000 were linked, 4.5 ms while 100,000
     /// were; the background thread's time, not a caller's.
-    pub fn insert(&self, id: u64, row: &[f32]) -> Result<(), Refused> {
+    pub fn insert(&self, id: u64, row: &[i8]) -> Result<(), Refused> {
         let id = usize::try_from(id).map_err(|_| Refused)?;
         catch_unwind(AssertUnwindSafe(|| self.hnsw.insert((row, id)))).map_err(|_| Refused)
     }
 
-    /// About the best `k`, best first, dead points among them. Empty if the graph library fails.
-    pub fn search(&self, query: &[f32], k: usize) -> Vec<Scored> {
+    /// About the best `k` by codes, dead points among them. Empty if the graph library fails.
+    pub fn search(&self, query: &[i8], k: usize) -> Vec<u64> {
         let search = || self.hnsw.search(query, k, SEARCH_WIDTH.max(k));
         let found = catch_unwind(AssertUnwindSafe(search)).unwrap_or_default();
-        found.iter().map(|point| Scored { id: point.d_id as u64, score: 1.0 - point.distance }).collect()
-    }
-
-    /// Every point, the dead among them.
-    pub fn each(&self, mut take: impl FnMut(u64, &[f32])) {
-        for point in self.hnsw.get_point_indexation() {
-            take(point.get_origin_id() as u64, point.get_v());
-        }
+        found.iter().map(|point| point.d_id as u64).collect()
     }
 
     /// Points, dead ones included.
@@ -68,7 +61,7 @@ impl Graph {
     }
 
     /// Copies of the rows that `live` lets through.
-    pub fn rows(&self, live: impl Fn(u64) -> bool) -> Vec<(u64, Vec<f32>)> {
+    pub fn rows(&self, live: impl Fn(u64) -> bool) -> Vec<(u64, Vec<i8>)> {
         let points = self.hnsw.get_point_indexation().into_iter();
         let copies = points.map(|point| (point.get_origin_id() as u64, point));
         copies.filter(|(id, _)| live(*id)).map(|(id, point)| (id, point.get_v().to_vec())).collect()
@@ -77,7 +70,7 @@ impl Graph {
     /// Bytes held, by estimate: the row, and what was measured beside it per point (see
     /// `POINT_OVERHEAD`).
     pub fn bytes(&self) -> usize {
-        self.points() * (self.dim * size_of::<f32>() + POINT_OVERHEAD)
+        self.points() * (self.dim + POINT_OVERHEAD)
     }
 }
 

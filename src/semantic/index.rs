@@ -131,7 +131,7 @@ impl Index {
     pub fn bytes_for(&self, partition: &Partition) -> usize {
         let entries = self.entries(partition).map_or(0, |entries| entries.len());
         let links = if entries >= self.hnsw_from { POINT_OVERHEAD } else { 0 };
-        self.dim * size_of::<f32>() + ROW_OVERHEAD + links
+        self.dim * (size_of::<f32>() + 1) + ROW_OVERHEAD + links
     }
 
     /// Entries of all partitions. Linear in the partitions.

@@ -21,13 +21,15 @@
 //! | `cover` | which languages a model covers, and whether a text is in one |
 //! | `pool` | threads, queue, batches, shedding |
 //! | `index`, `partition` | the map of partitions, and the entries of one |
+//! | `codes` | vectors in bytes to be searched, in full to be scored |
 //! | `flat`, `hnsw` | search row by row, and in a graph |
 //! | `choose` | the decision: which neighbour, if any, serves |
 //! | `verify` | whether one answer serves both questions |
 //! | `budget` | holds a wrong-hit budget: which hits are audited, and the threshold that follows |
 
-pub mod choose;
 pub mod budget;
+pub mod choose;
+pub mod codes;
 pub mod cover;
 pub mod embedder;
 pub mod engine;

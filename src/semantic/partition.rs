@@ -3,12 +3,14 @@
 //!
 //! ```text
 //! insert ─> tail (flat, exact) ──background──> graph (HNSW) ──too many dead──> next graph
-//! nearest = best of tail and graph, live ones only
+//! nearest = candidates of tail and graph by codes, live ones only, scored by their vectors
 //! ```
-//! A row is always in exactly one of the two, so no insert is lost while a graph is built.
+//! A row is always in exactly one of the two, so no insert is lost while a graph is built. Both hold
+//! codes; the vector itself stays with its entry.
 
+use super::codes::{Codes, dot};
 use super::embedder::Vector;
-use super::flat::{Best, Flat, Scored, dot};
+use super::flat::Flat;
 use super::hnsw::Graph;
 use super::index::Neighbour;
 use crate::base::digest::ExactKey;
@@ -59,6 +61,7 @@ struct State {
 
 struct Entry {
     id: u64,
+    vector: Vector,
     question: Arc<str>,
     in_graph: bool,
 }
@@ -82,14 +85,15 @@ impl Entries {
     /// Adds an entry, in place of the one with the same key. True when the background thread should
     /// come by and nobody has told it yet.
     pub fn insert(&self, key: ExactKey, vector: &Vector, question: Arc<str>) -> bool {
+        let codes = Codes::of(vector);
         let mut state = self.state.write();
         state.remove(&key);
         let id = state.next_id;
         state.next_id += 1;
         state.question_bytes += question.len();
-        state.tail.push(id, vector);
+        state.tail.push(id, &codes);
         state.keys.insert(id, key);
-        state.entries.insert(key, Entry { id, question, in_graph: false });
+        state.entries.insert(key, Entry { id, vector: Arc::clone(vector), question, in_graph: false });
         self.call_for_work(&mut state)
     }
 
@@ -107,50 +111,41 @@ impl Entries {
     }
 
     pub fn nearest(&self, query: &[f32], k: usize, min_score: f32) -> Vec<Neighbour> {
-        let mut best = Best::of(k, min_score);
-        let graph = {
+        let codes = Codes::of(query);
+        let (mut found, graph) = {
             let state = self.state.read();
-            state.tail.search(query, &mut best);
-            state.graph.clone()
+            (state.tail.candidates(&codes, k, min_score), state.graph.clone())
         };
         // The graph is searched without the lock; ids are never reused, so what was removed or moved
         // meanwhile is told apart below.
-        let mut found = best.sorted();
         if let Some(graph) = graph {
-            found.extend(graph.search(query, 2 * k + 8));
+            found.extend(graph.search(&codes.row, 2 * k + 8));
         }
-        self.resolve(found, k, min_score)
+        self.resolve(found, query, k, min_score)
     }
 
     /// Every key with a cosine of at least `min_score`, and that; looks at every vector.
     pub fn within(&self, query: &[f32], min_score: f32) -> Vec<(ExactKey, f32)> {
-        let (tail, graph) = {
-            let state = self.state.read();
-            (state.tail.copy(usize::MAX), state.graph.clone())
-        };
-        let near = |row: &[f32]| Some(dot(row, query)).filter(|score| *score >= min_score);
-        let mut found: Vec<(u64, f32)> =
-            tail.iter().filter_map(|(id, row)| near(row).map(|score| (*id, score))).collect();
-        if let Some(graph) = graph {
-            graph.each(|id, row| found.extend(near(row).map(|score| (id, score))));
-        }
         let state = self.state.read();
-        let mut seen = HashSet::default();
-        let fresh = found.into_iter().filter(|(id, _)| seen.insert(*id));
-        fresh.filter_map(|(id, score)| Some((*state.keys.get(&id)?, score))).collect()
+        let scored = state.entries.iter().map(|(key, entry)| (*key, dot(query, &entry.vector)));
+        scored.filter(|(_, score)| *score >= min_score).collect()
     }
 
-    fn resolve(&self, mut found: Vec<Scored>, k: usize, min_score: f32) -> Vec<Neighbour> {
-        found.sort_by(|a, b| b.cmp(a));
-        let mut seen = HashSet::default();
+    /// The best of `found` by their vectors. The older of two equals comes first.
+    fn resolve(&self, mut found: Vec<u64>, query: &[f32], k: usize, min_score: f32) -> Vec<Neighbour> {
+        found.sort_unstable();
+        found.dedup();
         let state = self.state.read();
-        let fresh = found.into_iter().filter(|found| found.score >= min_score && seen.insert(found.id));
-        let live = fresh.filter_map(|found| {
-            let key = state.keys.get(&found.id)?;
-            let question = Arc::clone(&state.entries.get(key)?.question);
-            Some(Neighbour { key: *key, score: found.score.min(1.0), question })
+        let live = found.into_iter().filter_map(|id| {
+            let (key, entry) = state.entries.get_key_value(state.keys.get(&id)?)?;
+            let score = dot(query, &entry.vector).min(1.0);
+            (score >= min_score).then_some((score, key, entry))
         });
-        live.take(k).collect()
+        let mut live: Vec<_> = live.collect();
+        live.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let best = live.into_iter().take(k);
+        best.map(|(score, key, entry)| Neighbour { key: *key, score, question: entry.question.clone() })
+            .collect()
     }
 
     pub fn len(&self) -> usize {
@@ -166,8 +161,9 @@ impl Entries {
         let maps = state.entries.capacity() * (size_of::<(ExactKey, Entry)>() + 1)
             + state.keys.capacity() * (size_of::<(u64, ExactKey)>() + 1);
         let graph = state.graph.as_ref().map_or(0, |graph| graph.bytes());
+        let vectors = state.entries.len() * (self.dim * size_of::<f32>() + 16);
         let questions = state.question_bytes + state.entries.len() * 16;
-        size_of::<Entries>() + maps * 8 / 7 + state.tail.bytes() + graph + questions
+        size_of::<Entries>() + maps * 8 / 7 + state.tail.bytes() + graph + vectors + questions
     }
 
     /// One step of background work; false when there is nothing left to do. Inserts, removals and

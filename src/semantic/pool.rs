@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! embed ─ memo? ─> queue (full: Shed) ─> thread: drop the dead and the late, one pass for the rest
+//! embed_idly ────> idle queue ─────────────┘ only when the queue is empty
 //! ```
 
 use super::embedder::{EmbedError, Embedder, Vector};
@@ -45,13 +46,28 @@ pub struct Pool {
 }
 
 struct Shared {
-    waiting: Mutex<VecDeque<Job>>,
+    waiting: Mutex<Waiting>,
     some: Condvar,
     capacity: usize,
     patience: Duration,
     stop: AtomicBool,
     memo: Cache<[u8; 32], Vector, ahash::RandomState>,
     metrics: PoolMetrics,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Somebody waits for these.
+    asked: VecDeque<Job>,
+    /// Work that may as well be done later: no thread takes one while a question waits.
+    idle: VecDeque<Job>,
+}
+
+/// Which queue a text goes into.
+#[derive(Clone, Copy)]
+enum Lane {
+    Asked,
+    Idle,
 }
 
 struct Job {
@@ -68,7 +84,7 @@ impl Pool {
         patience: Duration,
     ) -> Result<Pool, std::io::Error> {
         let shared = Arc::new(Shared {
-            waiting: Mutex::new(VecDeque::new()),
+            waiting: Mutex::default(),
             some: Condvar::new(),
             capacity: queue,
             patience,
@@ -91,20 +107,33 @@ impl Pool {
         self.embed_within(text, self.shared.patience).await
     }
 
-    /// As `embed`, for a caller whom nobody waits for.
+    /// As `embed`, with another patience.
     pub async fn embed_within(
         &self,
         text: impl Into<Arc<str>>,
         patience: Duration,
     ) -> Result<Vector, EmbedError> {
-        let text = text.into();
+        self.embed_in(Lane::Asked, text.into(), patience).await
+    }
+
+    /// As `embed_within`, for what nobody waits for: whatever else is asked goes first, so that under load it is `Shed` once
+    /// `patience` is over, without having cost a pass.
+    pub async fn embed_idly(
+        &self,
+        text: impl Into<Arc<str>>,
+        patience: Duration,
+    ) -> Result<Vector, EmbedError> {
+        self.embed_in(Lane::Idle, text.into(), patience).await
+    }
+
+    async fn embed_in(&self, lane: Lane, text: Arc<str>, patience: Duration) -> Result<Vector, EmbedError> {
         let metrics = &self.shared.metrics;
         if let Some(vector) = self.shared.memo.get(blake3::hash(text.as_bytes()).as_bytes()) {
             metrics.remembered.fetch_add(1, Ordering::Relaxed);
             return Ok(vector);
         }
         let (reply, answer) = oneshot::channel();
-        if !self.shared.enqueue(Job { text, until: Instant::now() + patience, reply }) {
+        if !self.shared.enqueue(lane, Job { text, until: Instant::now() + patience, reply }) {
             metrics.shed.fetch_add(1, Ordering::Relaxed);
             return Err(EmbedError::Shed);
         }
@@ -129,7 +158,7 @@ impl Drop for Pool {
         {
             let mut waiting = self.shared.waiting.lock();
             self.shared.stop.store(true, Ordering::Relaxed);
-            waiting.clear();
+            *waiting = Waiting::default();
         }
         self.shared.some.notify_all();
         for thread in self.threads.drain(..) {
@@ -141,36 +170,38 @@ impl Drop for Pool {
 
 impl Shared {
     /// False when the queue is full. Those who left are swept out before anyone is turned away.
-    fn enqueue(&self, job: Job) -> bool {
+    fn enqueue(&self, lane: Lane, job: Job) -> bool {
         let mut waiting = self.waiting.lock();
-        if waiting.len() >= self.capacity {
-            waiting.retain(|job| !job.reply.is_closed());
+        let queue = match lane {
+            Lane::Asked => &mut waiting.asked,
+            Lane::Idle => &mut waiting.idle,
+        };
+        if queue.len() >= self.capacity {
+            queue.retain(|job| !job.reply.is_closed());
         }
-        if waiting.len() >= self.capacity {
+        if queue.len() >= self.capacity {
             return false;
         }
-        waiting.push_back(job);
+        queue.push_back(job);
         self.metrics.queued.store(waiting.len(), Ordering::Relaxed);
         drop(waiting);
         self.some.notify_one();
         true
     }
 
-    /// Up to `most` texts whose callers still wait, oldest first; none when the pool stops.
+    /// Up to `most` texts whose callers still wait, oldest first; none when the pool stops. Idle work comes one text
+    /// at a time, so that a question that arrives meanwhile waits for one pass of one.
     fn take(&self, most: usize) -> Vec<Job> {
         let mut batch = Vec::new();
         let mut waiting = self.waiting.lock();
         loop {
-            while batch.len() < most.max(1) {
-                match waiting.pop_front() {
-                    Some(job) if job.reply.is_closed() => {}
-                    Some(job) if Instant::now() > job.until => {
-                        // The caller's own timer counts it.
-                        let _ = job.reply.send(Err(EmbedError::Shed));
-                    }
-                    Some(job) => batch.push(job),
-                    None => break,
-                }
+            while batch.len() < most.max(1)
+                && let Some(job) = next(&mut waiting.asked)
+            {
+                batch.push(job);
+            }
+            if batch.is_empty() {
+                batch.extend(next(&mut waiting.idle));
             }
             self.metrics.queued.store(waiting.len(), Ordering::Relaxed);
             if !batch.is_empty() || self.stop.load(Ordering::Relaxed) {
@@ -179,6 +210,27 @@ impl Shared {
             self.some.wait(&mut waiting);
         }
     }
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.asked.len() + self.idle.len()
+    }
+}
+
+/// The oldest whose caller still waits; those that came too late are told so.
+fn next(queue: &mut VecDeque<Job>) -> Option<Job> {
+    while let Some(job) = queue.pop_front() {
+        if job.reply.is_closed() {
+            continue;
+        }
+        if Instant::now() <= job.until {
+            return Some(job);
+        }
+        // The caller's own timer counts it.
+        let _ = job.reply.send(Err(EmbedError::Shed));
+    }
+    None
 }
 
 fn work(shared: &Shared, embedder: &dyn Embedder) {

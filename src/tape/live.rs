@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// The head of the answer that is being recorded.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub enum LiveEnd {
 #[derive(Debug)]
 pub struct Live {
     state: Mutex<State>,
-    changed: watch::Sender<u64>,
+    changed: Notify,
     cap: usize,
 }
 
@@ -57,12 +57,12 @@ const FOLLOWED_FACTOR: usize = 16;
 impl Live {
     /// `cap`: bytes from which nobody new may join.
     pub fn new(cap: usize) -> Arc<Live> {
-        Arc::new(Live { state: Mutex::default(), changed: watch::channel(0).0, cap })
+        Arc::new(Live { state: Mutex::default(), changed: Notify::new(), cap })
     }
 
     pub fn set_head(&self, head: Head) {
         self.state.lock().head = Some(head);
-        self.wake();
+        self.changed.notify_waiters();
     }
 
     /// Adds plain bytes. Never waits.
@@ -84,13 +84,13 @@ impl Live {
             }
             state.chunks.push_back(chunk);
         }
-        self.wake();
+        self.changed.notify_waiters();
     }
 
     /// Says how it ended; the first word counts.
     pub fn end(&self, end: LiveEnd) {
         self.state.lock().end.get_or_insert(end);
-        self.wake();
+        self.changed.notify_waiters();
     }
 
     /// Joins from the first byte. `None`: too late, the answer is already longer than is kept.
@@ -101,15 +101,11 @@ impl Live {
         }
         state.followers += 1;
         drop(state);
-        Some(Follower { changed: self.changed.subscribe(), live: self.clone(), next: 0 })
+        Some(Follower { live: self.clone(), next: 0 })
     }
 
     pub fn followers(&self) -> usize {
         self.state.lock().followers
-    }
-
-    fn wake(&self) {
-        self.changed.send_modify(|version| *version += 1);
     }
 }
 
@@ -117,7 +113,6 @@ impl Live {
 #[derive(Debug)]
 pub struct Follower {
     live: Arc<Live>,
-    changed: watch::Receiver<u64>,
     next: usize,
 }
 
@@ -130,64 +125,47 @@ impl Drop for Follower {
 impl Follower {
     /// Waits for the head, or for the end if that comes first.
     pub async fn head(&mut self) -> Result<Head, LiveEnd> {
-        loop {
-            self.changed.mark_unchanged();
-            {
-                let state = self.live.state.lock();
-                if let Some(head) = &state.head {
-                    return Ok(head.clone());
-                }
-                if let Some(end) = &state.end {
-                    return Err(end.clone());
-                }
-            }
-            self.wait().await?;
-        }
+        self.until(|state, _| match (&state.head, &state.end) {
+            (Some(head), _) => Some(Ok(head.clone())),
+            (None, end) => end.clone().map(Err),
+        })
+        .await
     }
 
     /// Waits for the end, whatever comes before it.
     pub async fn ended(mut self) -> LiveEnd {
-        loop {
-            self.changed.mark_unchanged();
-            if let Some(end) = &self.live.state.lock().end {
-                return end.clone();
-            }
-            if let Err(end) = self.wait().await {
-                return end;
-            }
-        }
-    }
-
-    async fn wait(&mut self) -> Result<(), LiveEnd> {
-        self.changed.changed().await.map_err(|_| LiveEnd::Abandoned)
+        self.until(|state, _| state.end.clone()).await
     }
 
     async fn chunk(&mut self) -> Option<Result<Bytes, Fault>> {
+        self.until(|state, next| {
+            if let Some(chunk) = state.chunks.get(*next) {
+                *next += 1;
+                return Some(Some(Ok(chunk.clone())));
+            }
+            state.end.as_ref().map(|end| match end {
+                LiveEnd::Complete => None,
+                LiveEnd::Cut(kind, why) | LiveEnd::Failed(kind, why) => {
+                    Some(Err(Fault::new(*kind, why.clone())))
+                }
+                LiveEnd::Abandoned => {
+                    Some(Err(Fault::new(Kind::UpstreamBroke, "the answer that was followed broke off")))
+                }
+            })
+        })
+        .await
+    }
+
+    /// Looks, and waits for a change, until there is something to see. A live answer always ends: its
+    /// leader says how, or says by being dropped that it has abandoned it.
+    async fn until<T>(&mut self, see: impl Fn(&State, &mut usize) -> Option<T>) -> T {
         loop {
-            self.changed.mark_unchanged();
-            {
-                let state = self.live.state.lock();
-                if let Some(chunk) = state.chunks.get(self.next) {
-                    self.next += 1;
-                    return Some(Ok(chunk.clone()));
-                }
-                match &state.end {
-                    Some(LiveEnd::Complete) => return None,
-                    Some(LiveEnd::Cut(kind, why) | LiveEnd::Failed(kind, why)) => {
-                        return Some(Err(Fault::new(*kind, why.clone())));
-                    }
-                    Some(LiveEnd::Abandoned) => {
-                        return Some(Err(Fault::new(
-                            Kind::UpstreamBroke,
-                            "the answer that was followed broke off",
-                        )));
-                    }
-                    None => {}
-                }
+            // From here on no change is missed, though it comes before the wait.
+            let changed = self.live.changed.notified();
+            if let Some(seen) = see(&self.live.state.lock(), &mut self.next) {
+                return seen;
             }
-            if self.wait().await.is_err() {
-                return Some(Err(Fault::new(Kind::Internal, "the answer that was followed broke off")));
-            }
+            changed.await;
         }
     }
 

@@ -11,6 +11,8 @@
 //! | `followers_total` | | requests that followed another's flight |
 //! | `saved_tokens_total` | kind | tokens of answers that came from the cache |
 //! | `feedback_total` | word | reports on entries: `right`, `dropped`, `tightened`, `unknown` |
+//! | `audits_total` | of, outcome | answers compared with a fresh one: of a `hit`, a `near` neighbour, in observe mode `observed`, `exact` |
+//! | `audit_tokens_total` | kind | tokens that audits cost: `prompt`, `completion`, `judge_prompt`, `judge_completion` |
 //! | `evictions_total` | cause | entries that left L1 |
 //! | `entries`, `entry_bytes`, `entry_bytes_limit` | | L1 now |
 //! | `indexed_entries`, `partitions` | | L2 now |
@@ -46,6 +48,12 @@ struct Decided {
 struct Failed {
     dialect: Word,
     code: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Audited {
+    of: Word,
+    outcome: Word,
 }
 
 macro_rules! label {
@@ -103,6 +111,8 @@ pub struct Metrics {
     saved_tokens: Family<ByKind, Counter>,
     evictions: Family<ByCause, Counter>,
     feedback: Family<ByWord, Counter>,
+    audits: Family<Audited, Counter>,
+    audit_tokens: Family<ByKind, Counter>,
     gauges: [Gauge; 8],
     embeddings: Counter,
     embeddings_shed: Counter,
@@ -147,6 +157,8 @@ impl Metrics {
             saved_tokens: Family::default(),
             evictions: Family::default(),
             feedback: Family::default(),
+            audits: Family::default(),
+            audit_tokens: Family::default(),
             gauges,
             embeddings: Counter::default(),
             embeddings_shed: Counter::default(),
@@ -176,6 +188,8 @@ impl Metrics {
         registry.register("saved_tokens", "Tokens of answers from the cache", metrics.saved_tokens.clone());
         registry.register("evictions", "Entries that left L1", metrics.evictions.clone());
         registry.register("feedback", "Reports on entries", metrics.feedback.clone());
+        registry.register("audits", "Answers compared with a fresh one", metrics.audits.clone());
+        registry.register("audit_tokens", "Tokens that audits cost", metrics.audit_tokens.clone());
         registry.register("embeddings", "Questions embedded", metrics.embeddings.clone());
         registry.register(
             "embeddings_shed",
@@ -222,6 +236,15 @@ impl Metrics {
     /// Somebody said whether an entry was right, and this came of it.
     pub fn fed_back(&self, word: Word) {
         self.feedback.get_or_create(&ByWord { word }).inc();
+    }
+
+    /// A stored answer was compared with a fresh one, or could not be.
+    pub fn audited(&self, of: Word, outcome: Word) {
+        self.audits.get_or_create(&Audited { of, outcome }).inc();
+    }
+
+    pub fn audit_spent(&self, kind: Word, tokens: u64) {
+        self.audit_tokens.get_or_create(&ByKind { kind }).inc_by(tokens);
     }
 
     /// Everything in the OpenMetrics text format, with `now` for what is not counted here.

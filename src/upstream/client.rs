@@ -5,7 +5,8 @@
 //! of it (`UpstreamTimeout`). Everything else that goes wrong after the connection stands is
 //! `UpstreamBroke`; a body shorter than its `content-length`, or chunks without their end, among it.
 
-use super::connect::TimedOut;
+use super::connect::{Failure, TimedOut};
+use super::connections::{Answer, Failed};
 use super::deployment::Deployment;
 use super::headers::{self, Framing};
 use super::{Chunks, Incoming, Outgoing, OutgoingBody};
@@ -14,11 +15,9 @@ use crate::config;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::Method;
-use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http_body::{Frame, SizeHint};
-use hyper_util::client::legacy;
 use parking_lot::Mutex;
-use pin_project_lite::pin_project;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
@@ -67,7 +66,7 @@ impl Upstream {
 
 impl Deployment {
     async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Fault> {
-        let uri = self.uri(outgoing.target)?;
+        let target = self.behind(outgoing.target)?;
         let mut map = outgoing.headers;
         let (body, upload) = match outgoing.body {
             OutgoingBody::Whole(bytes) => {
@@ -88,20 +87,21 @@ impl Deployment {
         if let Some(credential) = &self.credential {
             credential.replace_in(&mut map);
         }
+        map.insert(HOST, self.host.clone());
         let mut request = http::Request::new(body);
         *request.method_mut() = outgoing.method;
-        *request.uri_mut() = uri;
+        *request.uri_mut() = target.into();
         *request.headers_mut() = map;
 
         let answer = tokio::select! {
             biased;
-            answer = self.http.request(request) => answer.map_err(|error| self.failed(error, upload.as_deref()))?,
+            answer = self.connections.send(request) => answer.map_err(|failed| self.failed(failed, upload.as_deref()))?,
             () = silence(self.first_byte_timeout, upload.as_deref()) => return Err(self.no_answer()),
         };
         Ok(self.incoming(answer))
     }
 
-    fn incoming(&self, answer: http::Response<hyper::body::Incoming>) -> Incoming {
+    fn incoming(&self, answer: http::Response<Answer>) -> Incoming {
         let (parts, body) = answer.into_parts();
         let mut map = parts.headers;
         headers::strip_hop_by_hop(&mut map);
@@ -128,27 +128,31 @@ impl Deployment {
     }
 
     /// The fault behind an exchange that ended before the head of an answer.
-    fn failed(&self, error: legacy::Error, upload: Option<&Mutex<Upload>>) -> Fault {
+    fn failed(&self, failed: Failed, upload: Option<&Mutex<Upload>>) -> Fault {
         if let Some(fault) = upload.and_then(|upload| upload.lock().fault.take()) {
             return fault;
         }
+        match failed {
+            Failed::Connect(failure) => self.unreachable(failure),
+            Failed::Broke(error) => {
+                let message = format!("upstream {} broke off before its answer: {}", self.name, root(&error));
+                Fault::new(Kind::UpstreamBroke, message).caused_by(error)
+            }
+        }
+    }
+
+    fn unreachable(&self, failure: Failure) -> Fault {
         let name = &self.name;
-        if timed_out(&error) {
+        let message = if failure.is::<TimedOut>() {
             let limit = humantime::format_duration(self.connect_timeout);
-            let message = format!(
+            format!(
                 "no connection to upstream {name} within {limit}; check that its address can be reached, or raise `connect_timeout`"
-            );
-            return Fault::new(Kind::UpstreamUnreachable, message).caused_by(error);
-        }
-        if error.is_connect() {
-            let message = format!(
-                "no connection to upstream {name}: {}; check that it runs and that `url` is right",
-                root(&error)
-            );
-            return Fault::new(Kind::UpstreamUnreachable, message).caused_by(error);
-        }
-        let message = format!("upstream {name} broke off before its answer: {}", root(&error));
-        Fault::new(Kind::UpstreamBroke, message).caused_by(error)
+            )
+        } else {
+            let root = root(failure.as_ref());
+            format!("no connection to upstream {name}: {root}; check that it runs and that `url` is right")
+        };
+        Fault::new(Kind::UpstreamUnreachable, message).caused_by(failure)
     }
 }
 
@@ -159,18 +163,6 @@ fn root(error: &dyn Error) -> String {
         last = next;
     }
     last.to_string()
-}
-
-/// Whether a connection was given up after `connect_timeout`.
-fn timed_out(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<TimedOut>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
 }
 
 /// How far a flowing request body has come.
@@ -203,6 +195,12 @@ pub(super) enum Sending {
 #[derive(Debug, thiserror::Error)]
 #[error("the request body broke off")]
 pub(super) struct BrokeOff;
+
+impl Sending {
+    pub fn flows(&self) -> bool {
+        matches!(self, Sending::Flow { .. })
+    }
+}
 
 impl http_body::Body for Sending {
     type Data = Bytes;
@@ -242,33 +240,30 @@ impl http_body::Body for Sending {
     }
 }
 
-pin_project! {
-    /// An answer's body. The time between two chunks counts only while somebody waits for one, so a
-    /// slow client is not taken for a slow upstream.
-    struct Body {
-        #[pin]
-        inner: hyper::body::Incoming,
-        name: Arc<str>,
-        idle: Duration,
-        // Made the first time that a chunk is not there yet.
-        limit: Option<Pin<Box<Sleep>>>,
-        waiting: bool,
-        ended: bool,
-    }
+/// An answer's body. The time between two chunks counts only while somebody waits for one, so a
+/// slow client is not taken for a slow upstream.
+struct Body {
+    inner: Answer,
+    name: Arc<str>,
+    idle: Duration,
+    /// Made the first time that a chunk is not there yet.
+    limit: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+    ended: bool,
 }
 
 impl Stream for Body {
     type Item = Result<Bytes, Fault>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut this = self.project();
-        if *this.ended {
+        let this = self.get_mut();
+        if this.ended {
             return Poll::Ready(None);
         }
         loop {
-            match http_body::Body::poll_frame(this.inner.as_mut(), context) {
+            match this.inner.poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    *this.waiting = false;
+                    this.waiting = false;
                     // Trailers end at this hop.
                     if let Ok(bytes) = frame.into_data()
                         && !bytes.is_empty()
@@ -277,29 +272,30 @@ impl Stream for Body {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    *this.ended = true;
+                    this.ended = true;
                     let message = format!("upstream {} broke off in mid-answer: {}", this.name, root(&error));
                     let fault = Fault::new(Kind::UpstreamBroke, message).caused_by(error);
                     return Poll::Ready(Some(Err(fault)));
                 }
                 Poll::Ready(None) => {
-                    *this.ended = true;
+                    this.ended = true;
                     return Poll::Ready(None);
                 }
                 Poll::Pending => break,
             }
         }
+        let idle = this.idle;
         let limit = this.limit.get_or_insert_with(|| {
-            *this.waiting = true;
-            Box::pin(sleep(*this.idle))
+            this.waiting = true;
+            Box::pin(sleep(idle))
         });
-        if !*this.waiting {
-            *this.waiting = true;
-            limit.as_mut().reset(Instant::now() + *this.idle);
+        if !this.waiting {
+            this.waiting = true;
+            limit.as_mut().reset(Instant::now() + idle);
         }
         ready!(limit.as_mut().poll(context));
-        *this.ended = true;
-        let span = humantime::format_duration(*this.idle);
+        this.ended = true;
+        let span = humantime::format_duration(idle);
         let message = format!(
             "upstream {} sent nothing for {span} in mid-answer; raise `idle_timeout` if it may pause so long",
             this.name

@@ -1,12 +1,13 @@
-//! One upstream endpoint: where it is, how it is addressed, and the client that keeps its connections.
+//! One upstream endpoint: where it is, how it is addressed, and its connections.
 
-use super::connect::{self, Client};
+use super::connect::Connector;
+use super::connections::Connections;
 use super::headers::Credential;
 use crate::base::fault::{Fault, Kind};
 use crate::config;
 use bytes::Bytes;
-use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,19 +22,19 @@ pub struct Unusable {
 /// One upstream endpoint.
 pub(super) struct Deployment {
     pub name: Arc<str>,
-    scheme: Scheme,
-    authority: Authority,
+    /// What `host` says: the authority, less a port that goes without saying.
+    pub host: HeaderValue,
     /// The path prefix, empty or beginning with a slash, without a trailing one.
     prefix: String,
     pub credential: Option<Credential>,
-    pub http: Client,
+    pub connections: Arc<Connections>,
     pub connect_timeout: Duration,
     pub first_byte_timeout: Duration,
     pub idle_timeout: Duration,
 }
 
 impl Deployment {
-    /// Checks what is given and prepares a client; connects to nothing.
+    /// Checks what is given; connects to nothing.
     pub fn of(upstream: &config::Upstream) -> Result<Deployment, Unusable> {
         let unusable = |message: String| Unusable { name: upstream.name.clone(), message };
         let url: Uri = upstream.url.parse().map_err(|error| {
@@ -61,14 +62,14 @@ impl Deployment {
                 unusable("`key` holds bytes that no header may carry; look for a line break in it".into())
             })?),
         };
+        let connector = Connector::new(&scheme, &authority, upstream.connect_timeout).map_err(|error| {
+            unusable(format!("{error}; install the system's CA certificates (package ca-certificates)"))
+        })?;
         Ok(Deployment {
             name: upstream.name.as_str().into(),
+            host: host(&scheme, &authority).map_err(|_| unusable("not a URL with a usable host".into()))?,
             credential,
-            http: connect::client(&scheme, upstream.connect_timeout).map_err(|error| {
-                unusable(format!("{error}; install the system's CA certificates (package ca-certificates)"))
-            })?,
-            scheme,
-            authority,
+            connections: Arc::new(Connections::new(connector)),
             prefix: prefix.unwrap_or_default(),
             connect_timeout: upstream.connect_timeout,
             first_byte_timeout: upstream.first_byte_timeout,
@@ -77,12 +78,12 @@ impl Deployment {
     }
 
     /// The target behind this upstream's prefix. A version segment that both have is not doubled:
-    /// `http://host/v1` and `/v1/models` make `http://host/v1/models`.
+    /// `http://host/v1` and `/v1/models` make `/v1/models`.
     ///
     /// # Errors
     /// `InvalidRequest` for a target that is no path, or that could leave the prefix (`..`, a
     /// backslash). Without a prefix every path passes as it is.
-    pub fn uri(&self, target: PathAndQuery) -> Result<Uri, Fault> {
+    pub fn behind(&self, target: PathAndQuery) -> Result<PathAndQuery, Fault> {
         let path = target.path();
         let mut prefix = self.prefix.as_str();
         if !path.starts_with('/')
@@ -96,24 +97,23 @@ impl Deployment {
         {
             prefix = shorter;
         }
-        let target = if prefix.is_empty() {
-            target
-        } else {
-            let whole = Bytes::from([prefix, target.as_str()].concat());
-            PathAndQuery::from_maybe_shared(whole).map_err(unfit)?
-        };
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(target)
-            .build()
-            .map_err(unfit)
+        if prefix.is_empty() {
+            return Ok(target);
+        }
+        let whole = Bytes::from([prefix, target.as_str()].concat());
+        PathAndQuery::from_maybe_shared(whole).map_err(|error| {
+            let message = "the request path is too long to be forwarded behind the upstream's prefix";
+            Fault::new(Kind::InvalidRequest, message).caused_by(error)
+        })
     }
 }
 
-fn unfit(error: impl Into<http::Error>) -> Fault {
-    let message = "the request path is too long to be forwarded behind the upstream's prefix";
-    Fault::new(Kind::InvalidRequest, message).caused_by(error.into())
+/// RFC 9110 §7.2.
+fn host(scheme: &Scheme, authority: &Authority) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    match (authority.port_u16(), scheme.as_str()) {
+        (Some(80), "http") | (Some(443), "https") => HeaderValue::from_str(authority.host()),
+        _ => HeaderValue::from_str(authority.as_str()),
+    }
 }
 
 /// Whether a path segment is `.` or `..`, written plainly or percent-encoded.
@@ -151,12 +151,14 @@ mod tests {
             ("http://h/v1", "/v10/models", "http://h/v1/v10/models"),
             ("http://h/v1", "/health", "http://h/v1/health"),
             ("http://h/xv1", "/v1/models", "http://h/xv1/v1/models"),
-            ("http://[::1]:80/a", "//double//x", "http://[::1]:80/a//double//x"),
+            ("http://[::1]:80/a", "//double//x", "http://[::1]/a//double//x"),
             ("http://h/p", "/files/a..b/...", "http://h/p/files/a..b/..."),
             ("http://h", "/a/../b/%2e?{x}", "http://h/a/../b/%2e?{x}"),
         ] {
-            let url = behind(base).unwrap().uri(target.parse().unwrap()).unwrap();
-            assert_eq!(url.to_string(), whole, "{base} + {target}");
+            let deployment = behind(base).unwrap();
+            let target = deployment.behind(target.parse().unwrap()).unwrap();
+            let url = format!("http://{}{target}", deployment.host.to_str().unwrap());
+            assert_eq!(url, whole, "{base} + {target}");
         }
     }
 
@@ -164,7 +166,7 @@ mod tests {
     fn a_target_cannot_climb_out_of_the_prefix() {
         let one = behind("http://h/openai").unwrap();
         for target in ["/../admin", "/v1/%2E%2e/%2e./x", "/a/./b", "/a\\..\\b", "*"] {
-            let fault = one.uri(target.parse().unwrap()).unwrap_err();
+            let fault = one.behind(target.parse().unwrap()).unwrap_err();
             assert_eq!(fault.kind, Kind::InvalidRequest, "{target}");
         }
     }

@@ -3,12 +3,14 @@
 //! | file | has |
 //! |---|---|
 //! | `client` | one HTTP exchange, with its time limits |
-//! | `connect` | the client of one deployment: connections, TLS, the limit on connecting |
+//! | `connect` | name lookup, TCP, TLS, and the limit on all of it |
+//! | `connections` | kept connections, each driven by the request that uses it |
 //! | `deployment` | one endpoint: its address, prefix and credential |
 //! | `headers` | which headers end at each hop |
 
 pub mod client;
 mod connect;
+mod connections;
 mod deployment;
 pub mod headers;
 

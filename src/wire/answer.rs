@@ -5,7 +5,7 @@ use super::sse::Event;
 use super::usage::Usage;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -139,7 +139,7 @@ impl StreamReader {
             let seen = self.choices.entry(choice.index.unwrap_or(0)).or_default();
             *seen = finish.or(*seen);
         }
-        if let Some(usage) = chunk.usage.as_ref().and_then(Usage::read) {
+        if let Some(usage) = chunk.usage.and_then(Usage::of_text) {
             self.usage = Some(usage);
         }
         if self.model.is_none() {
@@ -155,7 +155,7 @@ impl StreamReader {
 pub fn outline_of_body(dialect: Dialect, body: &[u8]) -> Result<Outline, NoAnswer> {
     let whole: Body<'_> = serde_json::from_slice(body).map_err(|error| NoAnswer(error.to_string()))?;
     let mut outline = Outline {
-        usage: whole.usage.as_ref().and_then(Usage::read),
+        usage: whole.usage.and_then(Usage::of_text),
         error: whole.error.is_some(),
         model: whole.model.map(Cow::into_owned),
         ..Outline::default()
@@ -188,7 +188,7 @@ pub fn outline_of_body(dialect: Dialect, body: &[u8]) -> Result<Outline, NoAnswe
 
 fn finish_of(dialect: Dialect, choice: &BodyChoice<'_>) -> Result<Finish, NoAnswer> {
     let said = match dialect {
-        Dialect::ChatCompletions => choice.message.as_ref().is_some_and(Value::is_object),
+        Dialect::ChatCompletions => choice.message.is_some_and(|message| message.get().starts_with('{')),
         _ => choice.text.is_some(),
     };
     let finish = choice.finish_reason.as_deref().and_then(Finish::read);
@@ -204,7 +204,8 @@ struct Chunk<'a> {
     #[serde(borrow)]
     model: Option<Cow<'a, str>>,
     choices: Option<Vec<ChunkChoice<'a>>>,
-    usage: Option<Value>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     error: Option<IgnoredAny>,
 }
 
@@ -221,13 +222,15 @@ struct Body<'a> {
     model: Option<Cow<'a, str>>,
     choices: Option<Vec<BodyChoice<'a>>>,
     data: Option<Vec<IgnoredAny>>,
-    usage: Option<Value>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 struct BodyChoice<'a> {
-    message: Option<Value>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
     #[serde(borrow)]
     text: Option<Cow<'a, str>>,
     #[serde(borrow)]

@@ -27,7 +27,7 @@ fn around(scope: u8, dialect: Dialect) -> Circumstances<'static> {
 
 fn keyed(dialect: Dialect, body: &str) -> Canon {
     let request = read(dialect, body.as_bytes()).unwrap();
-    canon(&request, body.as_bytes(), &around(1, dialect), &FuzzyPolicy::default())
+    canon(&request, body.as_bytes(), &around(1, dialect), Ok(&FuzzyPolicy::default()))
 }
 
 fn chat(body: &str) -> Canon {
@@ -99,7 +99,7 @@ fn path_headers_and_dialect_are_part_of_both_keys() {
         Circumstances { headers: split, ..base },
         Circumstances { dialect: Dialect::Completions, ..base },
     ]
-    .map(|around| canon(&view, body, &around, &policy));
+    .map(|around| canon(&view, body, &around, Ok(&policy)));
     for (at, one) in variants.iter().enumerate() {
         for other in &variants[at + 1..] {
             assert!(one.exact != other.exact && one.partition != other.partition);

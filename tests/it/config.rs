@@ -79,12 +79,24 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "2:10  semantic.verify  \"stritc\" is none of \"strict\", \"balanced\", \"off\"; did you mean \"strict\"?",
         ),
         (
-            "[semantic]\nmode = \"observe\"",
-            "2:8  semantic.mode  \"observe\" is not served in this version; expected \"serve\" or \"off\"",
+            "[semantic]\nmax_wrong_rate = 0.5",
+            "2:18  semantic.max_wrong_rate  0.5 is not a rate of wrong hits that can be held; expected 0.0001 to 0.2",
         ),
         (
-            "[semantic]\nmax_wrong_rate = 0.1",
-            "2:1  semantic.max_wrong_rate  not served in this version; set `threshold` and `verify` instead",
+            "[semantic]\nmax_wrong_rate = 0",
+            "2:18  semantic.max_wrong_rate  0 is not a rate of wrong hits that can be held; expected 0.0001 to 0.2",
+        ),
+        (
+            "[semantic]\nmode = \"observe\"\naudit_by = \"judge\"",
+            "3:12  semantic.audit_by  \"judge\" needs a [semantic.judge] with url and model",
+        ),
+        (
+            "[semantic]\naudit_share = 0.5",
+            "2:15  semantic.audit_share  nothing is audited; set `max_wrong_rate`, or mode = \"observe\"",
+        ),
+        (
+            "[semantic]\nmax_wrong_rate = 0.01\n[semantic.judge]\nurl = \"http://h\"",
+            "3:1  semantic.judge  has no `model`; write for instance model = \"gpt-4o-mini\"",
         ),
         (
             "[semantic]\nmodels_dir = \"/nowhere/models\"",

@@ -8,6 +8,7 @@
     reason = "a scene that cannot go on shall fail; clippy allows this by itself in test functions only"
 )]
 
+mod audit;
 mod batches;
 mod budget;
 mod canon;
@@ -16,6 +17,7 @@ mod eval;
 mod exact;
 mod front;
 mod meaning;
+mod observe;
 mod semantic;
 mod serving;
 mod stand_in;

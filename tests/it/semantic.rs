@@ -1,11 +1,13 @@
 //! Scenes of comparison by meaning: the fetched models, the pool under trouble, the index.
 
+use crate::world::World;
 use parking_lot::{Condvar, Mutex};
 use reprise::base::digest::{ExactKey, Partition};
 use reprise::canon::Bypass;
 use reprise::config::{self, Strictness};
 use reprise::semantic::embedder::{EmbedError, Embedder, Unit, Vector, unit};
 use reprise::semantic::index::Inserted;
+use reprise::semantic::manifest::Thresholds;
 use reprise::semantic::pool::Pool;
 use reprise::semantic::verify::{Judgement, Near, Reading, judge};
 use reprise::semantic::{LoadError, Semantic};
@@ -26,6 +28,7 @@ fn settings(model: &str) -> config::Semantic {
         queue: 64,
         patience: Duration::from_secs(30),
         hnsw_from: 4_096,
+        ..config::Semantic::default()
     }
 }
 
@@ -310,4 +313,69 @@ async fn a_text_asked_again_skips_its_pass() {
     assert_eq!(pool.embed("twice").await, pool.embed("twice").await);
     assert_eq!(embedder.passes.load(Ordering::SeqCst), 1);
     assert_eq!(pool.metrics().remembered.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn idle_work_waits_for_every_question_and_is_bounded_like_them() {
+    let (embedder, pool) = gated(2, LONG);
+    let (_, _, idle, asked) = tokio::join!(
+        pool.embed("first"),
+        taken(&embedder),
+        async {
+            taken(&embedder).await;
+            futures_util::future::join_all(["i", "j", "k"].map(|text| pool.embed_idly(text, LONG))).await
+        },
+        async {
+            while pool.metrics().shed.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            let asked = pool.embed("asked");
+            let (asked, ()) = tokio::join!(asked, async { embedder.open() });
+            asked
+        }
+    );
+    assert!(asked.is_ok() && idle[0].is_ok() && idle[1].is_ok());
+    assert_eq!(idle[2], Err(EmbedError::Shed), "it has its own room, and no more");
+    assert_eq!(*embedder.texts.lock(), ["first", "asked", "i", "j"]);
+}
+
+/// Under load a question that was shed used to be pushed in again at once, for its answer's sake: twice the work for
+/// an embedder that could not do it once.
+#[tokio::test]
+async fn a_question_that_was_shed_is_embedded_when_nobody_waits() {
+    let nothing = tempfile::tempdir().unwrap();
+    let world = World::with(|config| config.semantic.models_dir = nothing.path().to_owned()).await;
+    assert!(world.server.semantic_ready().await.is_err(), "so that the scene's own model stays");
+    let embedder = Arc::new(Gated::default());
+    let quick = config::Semantic { patience: Duration::from_millis(50), ..settings("gated") };
+    let embedders = vec![Arc::clone(&embedder) as Arc<dyn Embedder>];
+    let semantic = Semantic::of(embedders, &["eng".to_owned()], Thresholds::default(), &quick).unwrap();
+    let semantic = Arc::new(semantic);
+    world.server.gateway().cache.set_semantic(Arc::clone(&semantic));
+
+    embedder.open();
+    world.ask("How do I reset my password?").await;
+    *embedder.open.lock() = false;
+    let (shed, ..) = tokio::join!(
+        async {
+            while embedder.passes.load(Ordering::SeqCst) < 2 {
+                tokio::task::yield_now().await;
+            }
+            let shed = world.ask("Where do I find my invoice?").await;
+            let waiting = semantic.embed_patiently("Who painted the ceiling?");
+            let (waited, ()) = tokio::join!(waiting, async { embedder.open() });
+            assert!(waited.is_ok());
+            shed
+        },
+        semantic.embed_patiently("held up"),
+    );
+    assert_eq!((shed.verdict(), shed.reason()), ("miss", Some("embedder_shed")));
+    while semantic.index().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        *embedder.texts.lock(),
+        ["How do I reset my password?", "held up", "Who painted the ceiling?", "Where do I find my invoice?"],
+        "each once, and those who wait first"
+    );
 }

@@ -79,7 +79,7 @@ fn item(body: &[u8], chosen: &Chosen, semantic: &Semantic, corpus: &mut Corpus) 
         path_and_query: PATH,
         headers: &[],
     };
-    let canon = canon(&read, body, &around, &policy.semantic.fuzzy);
+    let canon = canon(&read, body, &around, Ok(&policy.semantic.fuzzy));
     let question = canon.question.and_then(|question| {
         fuzzy(policy)?;
         semantic.suits(&question.0)?;

@@ -8,7 +8,7 @@ use super::input::Row;
 use super::replay::Outcome;
 use super::report::{LogScore, WrongHit, rounded, share, worst};
 use super::stream::WORST;
-use crate::semantic::flat::dot;
+use crate::semantic::codes::dot;
 
 /// The cosine from which two recorded answers are taken to say the same. Not calibrated: two answers
 /// to one question by one model are mostly above it, answers to two questions of one topic mostly below.

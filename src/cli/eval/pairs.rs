@@ -10,7 +10,7 @@ use crate::base::digest::ExactKey;
 use crate::canon::Bypass;
 use crate::config::Strictness;
 use crate::semantic::choose::{Choice, choose, reaches};
-use crate::semantic::flat::dot;
+use crate::semantic::codes::dot;
 use crate::semantic::index::Neighbour;
 use crate::semantic::verify::Reading;
 use tokio::time::Instant;

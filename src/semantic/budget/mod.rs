@@ -38,7 +38,7 @@ mod wager;
 
 pub use docket::Ticket;
 pub use plan::Fallback;
-pub use report::{Draw, Heard, Report, Standing, Verdict};
+pub use report::{Draw, Heard, Report, Standing, Tried, Verdict};
 pub use settings::{AuditShares, Serving, Settings, Start, Terms, Unfit};
 pub use state::{Anew, Counts};
 

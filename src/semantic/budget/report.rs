@@ -1,8 +1,11 @@
 //! What a budget says and is told.
 
+use super::Budget;
 use super::docket::Ticket;
 use super::plan::Fallback;
+use super::settings::{RUNGS, Settings};
 use super::state::Counts;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What is known of the served threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +36,37 @@ pub struct Report {
     pub verifier_excess: Option<f64>,
     /// Clean labels without which no proof is possible.
     pub evidence_needed: u32,
+}
+
+/// What is known of one threshold, whether it is served or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tried {
+    pub threshold: f32,
+    /// Share of the recent candidates that it would serve, 0 to 1; 0 before the first.
+    pub share: f64,
+    /// Upper confidence bound of its wrong hits per hit, as in `Report`.
+    pub bound: Option<f64>,
+    pub estimate: Option<f64>,
+}
+
+impl Budget {
+    /// Every threshold that is tried, lowest first.
+    pub fn tried(&self) -> Vec<Tried> {
+        let books = self.books.lock();
+        let counts: [u64; RUNGS] = std::array::from_fn(|rung| self.candidates[rung].load(Relaxed));
+        let all: u64 = counts.iter().sum();
+        let one = |rung: usize| Tried {
+            threshold: self.terms.score_of(rung),
+            share: counts[rung..].iter().sum::<u64>() as f64 / all.max(1) as f64,
+            bound: books.ladder.bound(&self.terms, rung),
+            estimate: books.ladder.seen(rung).map(|seen| self.terms.corrected(seen.rate)),
+        };
+        (0..RUNGS).map(one).collect()
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.terms.settings
+    }
 }
 
 /// Whether a candidate is audited.

@@ -81,11 +81,9 @@ fn grade(a: &Word, b: &Word, pass: u8) -> f32 {
 
 fn like_latin(a: &Word, b: &Word) -> f32 {
     let (short, long) = if a.text.len() <= b.text.len() { (&a.text, &b.text) } else { (&b.text, &a.text) };
-    let shared = short.bytes().zip(long.bytes()).take_while(|(x, y)| x == y).count();
-    if !a.contrasts_with(b)
-        && shared >= 4
-        && derived(&short[shared.min(short.len())..], long.get(shared..).unwrap_or(""))
-    {
+    let alike = short.chars().zip(long.chars()).take_while(|(x, y)| x == y);
+    let shared: usize = alike.map(|(letter, _)| letter.len_utf8()).sum();
+    if !a.contrasts_with(b) && shared >= 4 && derived(&short[shared..], &long[shared..]) {
         return 0.8;
     }
     if (a.known && b.known) || short.len() < 4 || a.named || b.named {

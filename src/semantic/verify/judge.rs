@@ -142,7 +142,7 @@ fn broken_rule(near: &Near, compared: &Compared, strictness: Strictness) -> Opti
 }
 
 /// Unmatched words that name two sides of one choice, or differ by a denying prefix.
-fn opposites(a: &Reading, b: &Reading, compared: &Compared) -> bool {
+pub(super) fn opposites(a: &Reading, b: &Reading, compared: &Compared) -> bool {
     let free = |reading: &Reading, matches: &[super::align::Match]| -> Vec<usize> {
         (0..reading.words.len()).filter(|i| matches[*i].to.is_none() && matches[*i].grade < 0.9).collect()
     };

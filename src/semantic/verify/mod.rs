@@ -17,12 +17,14 @@
 //! | `kind` | what is asked for | who / when / why |
 //! | `align` | which words correspond | "Pro account" / "Basic account" |
 //! | `order` | direction and roles | from A to B / from B to A |
+//! | `answers` | what two answers to one question may not differ in | "within 3 days" / "within 5 days" |
 //! | `features`, `score` | the learned probability | everything that no rule names |
 //!
 //! Pure and without locks: one call costs some ten microseconds, reading a text as much again. Other languages than English and Korean
 //! get values, alignment by spelling and the score, in which an unknown word weighs most: they degrade to strictness.
 
 mod align;
+mod answers;
 mod english;
 mod features;
 mod judge;
@@ -36,6 +38,7 @@ mod score;
 mod slots;
 mod text;
 
+pub use answers::{clash, yes_against_no};
 pub use features::{COUNT, NAMES};
 pub use judge::{Judgement, Near, Rule, judge, measure};
 pub use reading::Reading;

@@ -91,8 +91,18 @@ fn plain_sign(c: char) -> char {
         '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{00ab}' | '\u{00bb}' => '"',
         '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
         '\u{3002}' => '.',
+        // Arabic, Persian, Devanagari and Thai digits; other wide and raised ones are plain by now.
+        '\u{0660}'..='\u{0669}' => digit(c, '\u{0660}'),
+        '\u{06f0}'..='\u{06f9}' => digit(c, '\u{06f0}'),
+        '\u{0966}'..='\u{096f}' => digit(c, '\u{0966}'),
+        '\u{0e50}'..='\u{0e59}' => digit(c, '\u{0e50}'),
         other => other,
     }
+}
+
+/// The ASCII digit of one that lies so far from its script's zero.
+fn digit(c: char, zero: char) -> char {
+    char::from_digit(c as u32 - zero as u32, 10).unwrap_or(c)
 }
 
 /// Whether a quotation opens at `at`, and where it closes. A single quote counts only with a space or an end
@@ -199,6 +209,10 @@ const UNIT_TAILS: &[&str] = &[
 /// three letters is split off (`iphone15`), so that `iPhone 15` reads the same.
 fn word_at(chars: &[char], at: usize) -> (usize, Option<Class>) {
     let plain = run(chars, at, |c| c.is_alphabetic() && !is_hangul(c));
+    if plain == at {
+        // A numeral of another script: whatever it counts, another one counts something else.
+        return (run(chars, at, |c| c.is_numeric() && !c.is_ascii()).max(at + 1), Some(Class::Id));
+    }
     let mut end = plain;
     while chars.get(end) == Some(&'\'')
         && chars.get(end + 1).is_some_and(|c| c.is_alphabetic() && !is_hangul(*c))
@@ -247,6 +261,18 @@ mod tests {
 
     fn classes(text: &str) -> Vec<(String, Class)> {
         tokens(text).into_iter().map(|t| (t.text, t.class)).collect()
+    }
+
+    /// A numeral that is no letter and no ASCII digit once made no token at all, and the loop over them never ended.
+    #[test]
+    fn numerals_of_every_script_come_to_an_end_and_count() {
+        for c in (0..=0x1_ffff).filter_map(char::from_u32).filter(|c| c.is_alphanumeric()) {
+            assert!(!tokens(&format!("a {c} b")).is_empty(), "{c}");
+        }
+        let texts = |text: &str| tokens(text).into_iter().map(|token| token.text).collect::<Vec<_>>();
+        assert_eq!(texts("طلب ١٢٣"), texts("طلب 123"));
+        assert_ne!(texts("คำสั่งซื้อ ๑๒"), texts("คำสั่งซื้อ ๑๓"));
+        assert_ne!(texts("៣"), texts("៤"), "Khmer");
     }
 
     #[test]

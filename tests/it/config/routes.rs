@@ -1,7 +1,7 @@
 //! Routes: which decides, what it inherits, and which never could.
 
 use super::{problems, read};
-use reprise::config::{CacheMode, Flags, ScopeBy, Strictness};
+use reprise::config::{AuditBy, CacheMode, Flags, ScopeBy, Strictness};
 use std::time::Duration;
 
 const ROUTES: &str = r#"
@@ -92,4 +92,35 @@ fn a_route_that_can_never_decide_is_refused() {
         problems("", &[("REPRISE__ROUTE__NAME", "x")], Flags::default()),
         "REPRISE__ROUTE__NAME  routes are set in the file only"
     );
+}
+
+#[test]
+fn a_budget_is_set_in_general_and_by_route_and_a_named_judge_is_asked() {
+    let text = r#"
+[semantic]
+max_wrong_rate = 0.02
+state = ""
+[semantic.judge]
+url = "http://judge:1/v1/"
+model = "wise"
+[[route]]
+name = "faq"
+match.path = "/v1/chat/completions"
+semantic = { max_wrong_rate = 0.005, audit_share = 0.5, audit_by = "text" }
+[[route]]
+name = "watched"
+match.path = "/v1/completions"
+semantic = { mode = "observe" }
+"#;
+    let config = read(text).unwrap();
+    assert_eq!(config.semantic.state, None);
+    let judge = config.semantic.judge.as_ref().unwrap();
+    assert_eq!((judge.url.as_str(), judge.model.as_str(), judge.error), ("http://judge:1/v1", "wise", 0.05));
+    let audits: Vec<_> = config.policies().map(|policy| policy.semantic.audit.clone()).collect();
+    let [general, faq, watched] = &audits[..] else { panic!("{audits:?}") };
+    assert_eq!((general.max_wrong_rate, general.share, general.by), (Some(0.02), None, AuditBy::Judge));
+    assert_eq!((faq.max_wrong_rate, faq.share, faq.by), (Some(0.005), Some(0.5), AuditBy::Text));
+    assert_eq!((watched.max_wrong_rate, watched.by), (Some(0.02), AuditBy::Judge));
+    assert!(config.routes[1].policy.observes() && config.policies().all(|policy| policy.is_watched()));
+    assert!(!read("").unwrap().policy.is_watched());
 }

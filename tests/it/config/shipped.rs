@@ -31,7 +31,8 @@ fn the_shipped_file_says_the_defaults_and_every_key() {
 
     let documented = documented();
     for (section, key) in known_keys() {
-        let table = section.is_empty() || section == "route" && key != "name" || key == "header";
+        let table =
+            section.is_empty() || section == "route" && key != "name" || key == "header" || key == "judge";
         let there = documented.iter().any(|(of, name, _)| of == section && name == key);
         assert!(table || there, "{section}.{key} is read but not in config/reprise.toml");
     }
@@ -78,5 +79,10 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
     assert_eq!(upstream.idle_timeout, usual.idle_timeout);
     let mut policy = config.policy;
     assert_eq!(policy.semantic.threshold.take(), Some(0.85));
+    let audit = std::mem::take(&mut policy.semantic.audit);
+    assert_eq!((audit.max_wrong_rate, audit.share), (Some(0.01), Some(0.1)));
+    assert_eq!(config.semantic.state, default.semantic.state);
+    let judge = config.semantic.judge.unwrap();
+    assert_eq!((judge.error, judge.timeout), (0.05, std::time::Duration::from_secs(30)));
     assert_eq!(policy, default.policy);
 }
