@@ -14,7 +14,7 @@
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `judge` | the part of `read` for `[semantic.judge]`, and audits that nothing asks for |
 //! | `upstreams`, `policies` | the parts of `read` for `[[upstream]]`, and for routes and what they override |
-//! | `store` | the part for `[store]` |
+//! | `store` | `[store]`: what it says, and reading it |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -41,10 +41,11 @@ pub use policy::{
 };
 pub use problem::{Problem, Problems};
 pub use source::{Flags, Source};
+pub use store::{Store, StorePath};
 
 use crate::base::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything a running system needs to know, already checked.
@@ -144,40 +145,6 @@ pub struct Judge {
     pub error: f64,
     /// The longest wait for one verdict. Default 30 s.
     pub timeout: Duration,
-}
-
-/// `[store]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Store {
-    pub path: StorePath,
-    /// Bytes on disk at most. Default 1 GiB.
-    pub max_bytes: u64,
-    /// What entries are encrypted with, on disk and in Redis.
-    pub encryption_key: Option<Secret>,
-    /// The key before it: what it encrypted is still read.
-    pub encryption_key_old: Option<Secret>,
-    /// Questions embedded anew a second after a change of `semantic.model`. Default 50.
-    pub reembed_rate: usize,
-}
-
-/// Where entries are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StorePath {
-    /// In memory only: `path = ""`.
-    Off,
-    /// `data` in the working directory, because nothing else was said; without it serving goes on.
-    Default,
-    Given(PathBuf),
-}
-
-impl StorePath {
-    pub fn folder(&self) -> Option<&Path> {
-        match self {
-            StorePath::Off => None,
-            StorePath::Default => Some(Path::new("data")),
-            StorePath::Given(path) => Some(path),
-        }
-    }
 }
 
 /// `[[upstream]]`
@@ -343,18 +310,6 @@ impl Default for Semantic {
             hnsw_from: 8_192,
             state: Some(PathBuf::from("data/budget.json")),
             judge: None,
-        }
-    }
-}
-
-impl Default for Store {
-    fn default() -> Self {
-        Store {
-            path: StorePath::Default,
-            max_bytes: 1 << 30,
-            encryption_key: None,
-            encryption_key_old: None,
-            reembed_rate: 50,
         }
     }
 }

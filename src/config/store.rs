@@ -1,15 +1,61 @@
-//! Reads `[store]`.
+//! `[store]`, and how it is read.
 
 use super::read::Root;
 use super::reader::{Given, Report, Section};
 use super::source::Source;
-use super::{Store, StorePath, values};
+use super::values;
 use crate::base::secret::Secret;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 /// Shorter keys could be guessed: 32 hex digits are 128 bits.
 const SHORTEST_KEY: usize = 32;
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    pub path: StorePath,
+    /// Bytes on disk at most. Default 1 GiB.
+    pub max_bytes: u64,
+    /// What entries are encrypted with, on disk and in Redis.
+    pub encryption_key: Option<Secret>,
+    /// The key before it: what it encrypted is still read.
+    pub encryption_key_old: Option<Secret>,
+    /// Questions embedded anew a second after a change of `semantic.model`. Default 50.
+    pub reembed_rate: usize,
+}
+
+/// Where entries are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorePath {
+    /// In memory only: `path = ""`.
+    Off,
+    /// `data` in the working directory, because nothing else was said; without it serving goes on.
+    Default,
+    Given(PathBuf),
+}
+
+impl StorePath {
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            StorePath::Off => None,
+            StorePath::Default => Some(Path::new("data")),
+            StorePath::Given(path) => Some(path),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store {
+            path: StorePath::Default,
+            max_bytes: 1 << 30,
+            encryption_key: None,
+            encryption_key_old: None,
+            reembed_rate: 50,
+        }
+    }
+}
 
 pub(super) fn read(report: &Report<'_>, root: &mut Root<'_>, source: &Source) -> Store {
     let mut section = root.section("store");
