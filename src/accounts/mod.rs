@@ -42,7 +42,7 @@ use crate::base::digest::{Credential, Scope};
 use crate::base::fault::Fault;
 use crate::base::secret::{ScopeKey, Secret};
 use crate::base::tasks::Tasks;
-use crate::config::{Config, ScopeBy, accounts as settings};
+use crate::config::{Config, ScopeBy, StorePath, accounts as settings};
 use crate::telemetry::metrics::Metrics;
 use crate::wire::usage::Usage;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -93,9 +93,10 @@ impl Accounts {
         let settings = &config.accounts;
         let folder = settings.ledger.path.clone();
         let secret = kept_secret(folder.as_deref());
-        // Replicas know a caller by one digest; a process without books need not outlive its scopes.
-        let own = config.redis.is_none() && folder.is_some();
-        let who = if own { ScopeKey::from(secret) } else { scopes.clone() };
+        // Where entries outlive the process, or replicas share them, the key of scopes does as well; a caller
+        // must be the same one for as long.
+        let lasting = config.redis.is_some() || config.store.path != StorePath::Off;
+        let who = if lasting { scopes.clone() } else { ScopeKey::from(secret) };
         let callers = Arc::new(Callers::new(who, scopes.clone(), clock.clone()));
         let door = Door::open(secret, folder, &settings.keys, callers.clone(), clock.clone())?;
         let ledger = Ledger::start(&settings.ledger, clock.clone(), metrics);

@@ -62,6 +62,8 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
     let (key, before) = ("k".repeat(32), "b".repeat(32));
     let environment = [
         ("OPENAI_API_KEY", "sk-1"),
+        ("AZURE_OPENAI_API_KEY", "sk-2"),
+        ("ANTHROPIC_API_KEY", "sk-3"),
         ("REPRISE_ADMIN_TOKEN", "t"),
         ("SUPPORT_KEY", "k"),
         ("REPRISE_STORE_KEY", &key),

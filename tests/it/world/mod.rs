@@ -121,6 +121,9 @@ impl World {
     pub async fn of(upstream: Upstream, mut config: Config) -> World {
         config.server.listen.set_port(0);
         config.server.admin_listen.set_port(0);
+        if config.store.path == StorePath::Default {
+            config.store.path = StorePath::Off;
+        }
         // Somebody else's scene may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = app::start(config).await.expect("the server starts");
