@@ -124,6 +124,9 @@ impl World {
         if config.store.path == StorePath::Default {
             config.store.path = StorePath::Off;
         }
+        if config.accounts.ledger.path.as_deref() == Some("data".as_ref()) {
+            config.accounts.ledger.path = None;
+        }
         // Somebody else's scene may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = app::start(config).await.expect("the server starts");
