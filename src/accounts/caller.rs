@@ -48,7 +48,7 @@ impl Callers {
     pub fn identify(&self, headers: &HeaderMap) -> Credential {
         let mut parts = Parts::keyed(&self.who.get(), "reprise-credential-1");
         for name in CREDENTIAL_HEADERS {
-            for value in headers.get_all(name) {
+            for (_, value) in headers.iter().filter(|(given, _)| given.as_str() == name) {
                 parts.part(name, value.as_bytes());
             }
         }

@@ -43,6 +43,9 @@ impl Directives {
                 wishes.cache_control(directive.trim());
             }
         }
+        if !headers.keys().any(|name| name.as_str().starts_with("x-reprise-")) {
+            return Ok(wishes);
+        }
         if let Some(word) = text(headers, "x-reprise-cache")? {
             wishes.mode = Some(match word {
                 "off" => CacheMode::Off,

@@ -81,7 +81,8 @@ impl Errand {
         let lost = || Fault::new(Kind::Internal, "the request was lost inside the proxy");
         let (way, mut reply) = head.await.unwrap_or_else(|_| Err(lost()))?;
         if let ReplyBody::Flow(flow) = reply.body {
-            reply.body = ReplyBody::Flow(Box::pin(Delivery { flow, waiting, handed_over: false }));
+            reply.body =
+                ReplyBody::Flow(Box::pin(Delivery { flow, waiting, handed_over: HandedOver::Nothing }));
         }
         Ok((way, reply))
     }
@@ -137,26 +138,36 @@ impl Errand {
 struct Delivery {
     flow: Chunks,
     waiting: Waiting,
-    /// A chunk was handed over: it shall go out before the errand goes on with what can wait.
-    handed_over: bool,
+    handed_over: HandedOver,
+}
+
+/// What the transport has been given. The first chunk goes out, with the head, before the errand goes on
+/// with what came in the same breath; later ones may leave together, as they came.
+#[derive(Clone, Copy)]
+enum HandedOver {
+    Nothing,
+    First,
+    Sent,
 }
 
 impl Stream for Delivery {
     type Item = Result<Bytes, Fault>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // First what is there already: the errand may wait for room in the lane.
-        if let ready @ Poll::Ready(Some(_)) = self.flow.as_mut().poll_next(cx) {
-            self.handed_over = true;
-            return ready;
-        }
-        if std::mem::take(&mut self.handed_over) {
+        if matches!(self.handed_over, HandedOver::First) {
+            self.handed_over = HandedOver::Sent;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.waiting.0.poll(cx);
-        let next = self.flow.as_mut().poll_next(cx);
-        self.handed_over = matches!(next, Poll::Ready(Some(_)));
+        // First what is there already: the errand may wait for room in the lane.
+        let mut next = self.flow.as_mut().poll_next(cx);
+        if !matches!(next, Poll::Ready(Some(_))) {
+            self.waiting.0.poll(cx);
+            next = self.flow.as_mut().poll_next(cx);
+        }
+        if matches!((self.handed_over, &next), (HandedOver::Nothing, Poll::Ready(Some(_)))) {
+            self.handed_over = HandedOver::First;
+        }
         next
     }
 }
@@ -225,7 +236,8 @@ impl Reading {
                 to_client = None;
             }
             if !last {
-                if to_client.is_some() {
+                // The first has a turn of its own (`HandedOver`).
+                if received == chunk.len() && to_client.is_some() {
                     tokio::task::yield_now().await;
                 }
                 self.record(&chunk, false).await;

@@ -290,12 +290,14 @@ fn circumstances<'a>(
 }
 
 /// The headers that shape the answer, in the order of `names`, which is sorted.
-fn key_headers<'a>(headers: &'a HeaderMap, names: &'a [String]) -> Vec<(&'a str, &'a [u8])> {
-    let mut shaping = Vec::new();
-    for name in names {
-        for value in headers.get_all(name.as_str()) {
-            shaping.push((name.as_str(), value.as_bytes()));
-        }
-    }
+fn key_headers<'a>(headers: &'a HeaderMap, names: &[String]) -> Vec<(&'a str, &'a [u8])> {
+    let shapes = |name: &str| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
+    let mut shaping: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .filter(|(name, _)| shapes(name))
+        .collect();
+    // Stable: the values of one name stay in their order.
+    shaping.sort_by_key(|(name, _)| *name);
     shaping
 }

@@ -223,9 +223,10 @@ impl Answer {
         match &next {
             Poll::Pending => {}
             Poll::Ready(Some(Err(_))) => self.open = None,
+            Poll::Ready(None) => self.part(context),
             // With the last byte of a known length, since few readers come back to hear that it was the last.
-            Poll::Ready(_) if self.body.is_end_stream() => self.part(context),
-            Poll::Ready(_) => {}
+            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.part(context),
+            Poll::Ready(Some(Ok(_))) => {}
         }
         next
     }

@@ -3,6 +3,7 @@
 mod balance;
 mod killed;
 mod pace;
+mod roads;
 
 use crate::world::upstream::body;
 use crate::world::{Answer, World, chat_with, read};

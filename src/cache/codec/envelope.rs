@@ -27,8 +27,9 @@ const SEALED: u8 = 2;
 const CHECKSUM: usize = 16;
 const NONCE: usize = 24;
 
-/// Fields shorter than this are not compressed: there is little to gain.
-const WORTH_PACKING: usize = 512;
+/// Fields shorter than this are not compressed. An entry of 1 KiB would be four tenths smaller, for half of all
+/// that storing it costs: 22 against 10 us of CPU, with SQLite.
+const WORTH_PACKING: usize = 2_048;
 /// zstd's level: at 3 it is as fast as at 1 on texts of a few KiB, and a tenth smaller.
 const LEVEL: i32 = 3;
 /// Decompressed length by compressed length at most. What would compress better is written as it is, so

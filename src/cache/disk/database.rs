@@ -2,8 +2,8 @@
 //! not known here. An entry's row is found by the first 64 bits of its exact key; of two keys that share
 //! them the later one stays (`codec::decode_for` tells them apart).
 //!
-//! Write-ahead log, `synchronous = FULL`: what `write` has returned from survives the process and the
-//! machine. The log is folded back every thousand pages (16 MiB).
+//! Write-ahead log, `synchronous = NORMAL`: what `write` has returned from survives the process; the machine only
+//! once it is `settle`d, which folds the log back. At a thousand pages (16 MiB) a write does that itself.
 
 use crate::base::clock::Millis;
 use crate::base::digest::ExactKey;
@@ -20,7 +20,7 @@ const PRAGMAS: &str = "
     PRAGMA page_size = 16384;
     PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
+    PRAGMA synchronous = NORMAL;
     PRAGMA wal_autocheckpoint = 1000;
     PRAGMA journal_size_limit = 16777216;
     PRAGMA cache_size = -8192;
@@ -132,7 +132,7 @@ impl Database {
         Ok(Database { connection })
     }
 
-    /// All or nothing; on return it is on the disk.
+    /// All or nothing; on return it is with the system, and on the disk once it is settled.
     pub fn write(&mut self, rows: &[Row], gone: &[Hash]) -> Result<(), Trouble> {
         let transaction = self.connection.transaction()?;
         {
@@ -147,6 +147,11 @@ impl Database {
             }
         }
         Ok(transaction.commit()?)
+    }
+
+    /// Brings what was written onto the disk: one or two fsyncs. Does not hold up whoever writes meanwhile.
+    pub fn settle(&self) -> Result<(), Trouble> {
+        Ok(self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
 
     pub fn get(&self, hash: Hash) -> Result<Option<Vec<u8>>, Trouble> {

@@ -1,16 +1,17 @@
 //! Embedded durability: entries on disk, so that L1 and L2 survive a restart.
 //!
 //! ```text
-//! admit, index, drop ─> queue (bounded) ─ 200 ms ─> writer thread ─> SQLite, write-ahead log, fsync
+//! admit, index, drop ─> queue (bounded) ─ 200 ms ─> writer thread ─> SQLite, write-ahead log
+//!                                                    settler thread ─ 500 ms ─> fsync, log folded back
 //! start ─> hashes into the directory ─> restore fills L1 and L2, the newest first
 //! L1 miss ─ directory: may be there ─> one row, decoded off the async threads ─> L1, L2
 //! ```
 //! The disk is a larger tier than memory: what L1 evicts stays here and comes back when it is asked for by
 //! its exact key. Expiry, purge and reports take an entry out of both.
 //!
-//! Promises: what was admitted is on disk a fifth of a second and one write later; a crash of the process
-//! or the machine (`kill -9`, power) loses at most that, less than a second on a disk that keeps up, and damages nothing. A body is
-//! never served unless its checksum and key fit. At most `store.max_bytes` of disk, the log included. A disk
+//! Promises: what was admitted is with the system a fifth of a second and one write later: a crash of the
+//! process (`kill -9`) loses at most that. It is on the disk half a second and one fsync after that: a crash of the machine
+//! (power) loses at most both. Neither damages anything. A body is never served unless its checksum and key fit. At most `store.max_bytes` of disk, the log included. A disk
 //! that fails or is full costs durability, never a request: reads go on where they can, changes wait in
 //! 64 MiB of memory, then the newest are dropped and counted. A damaged or foreign file is put
 //! aside, never overwritten.
@@ -27,11 +28,13 @@
 //! | `directory` | which keys may be there, in memory |
 //! | `queue` | what is still to be written |
 //! | `writer` | the thread that writes, bounds, expires and recovers |
+//! | `settler` | the thread that waits for the disk |
 
 pub mod database;
 mod directory;
 pub mod folder;
 mod queue;
+mod settler;
 mod writer;
 
 pub use database::RowId;
@@ -46,6 +49,7 @@ use database::{Database, FILE, Found, Trouble, hash};
 use directory::Directory;
 use parking_lot::Mutex;
 use queue::{Change, Offered, Queue};
+use settler::Settling;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -58,7 +62,7 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 /// Dropped, it writes what is left.
 pub struct Disk {
     shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -68,6 +72,7 @@ struct Shared {
     clock: Clock,
     metrics: Arc<Metrics>,
     queue: Queue,
+    settling: Settling,
     directory: Directory,
     reader: Mutex<Reader>,
 }
@@ -115,14 +120,18 @@ impl Disk {
             clock,
             metrics,
             queue: Queue::default(),
+            settling: Settling::default(),
             directory: Directory::default(),
             reader: Mutex::default(),
         });
         let database = shared.begin();
-        let theirs = shared.clone();
-        let thread = std::thread::Builder::new().name("reprise-store".to_owned());
-        let writer = thread.spawn(move || writer::run(&theirs, database))?;
-        Ok(Disk { shared, writer: Mutex::new(Some(writer)) })
+        let (writing, settling) = (shared.clone(), shared.clone());
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let settler = named("reprise-settle").spawn(move || settler::run(&settling))?;
+        let mut disk = Disk { shared, threads: Mutex::new(vec![settler]) };
+        let writer = named("reprise-store").spawn(move || writer::run(&writing, database))?;
+        disk.threads.get_mut().push(writer);
+        Ok(disk)
     }
 
     /// Writes an entry, soon; in place of what is there under its key.
@@ -207,7 +216,7 @@ impl Disk {
         }
     }
 
-    /// Waits until everything offered so far is on the disk. Blocks. False: not within `limit`.
+    /// Waits until everything offered so far is on the disk, settled. Blocks. False: not within `limit`.
     pub fn flush(&self, limit: Duration) -> bool {
         self.shared.queue.flush(limit)
     }
@@ -230,9 +239,13 @@ impl Disk {
     /// long as that takes.
     pub fn close(&self) {
         self.shared.queue.end();
-        if let Some(writer) = self.writer.lock().take() {
-            // A thread that panicked has nothing left to write.
-            let _ = writer.join();
+        self.shared.settling.end();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if !threads.is_empty() {
+            for thread in threads {
+                // One that panicked has nothing left to write.
+                let _ = thread.join();
+            }
             let mut reader = self.shared.reader.lock();
             *reader = Reader::Closed;
             self.shared.folder.release();

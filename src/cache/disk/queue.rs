@@ -50,6 +50,8 @@ pub struct Turn {
     pub changes: Changes,
     /// To be given back to `settle` once the changes are written.
     pub ticket: u64,
+    /// Somebody waits until it is on the disk.
+    pub awaited: bool,
     pub last: bool,
 }
 
@@ -110,8 +112,8 @@ impl Queue {
             self.urgent.wait_for(&mut state, GATHER);
         }
         state.bytes = 0;
-        let (changes, ticket, last) = (std::mem::take(&mut state.changes), state.asked, state.last);
-        Turn { changes, ticket, last }
+        let changes = std::mem::take(&mut state.changes);
+        Turn { changes, ticket: state.asked, awaited: state.asked > state.done, last: state.last }
     }
 
     /// Changes that could not be written wait on, behind what has come meanwhile, and the writer for

@@ -24,11 +24,17 @@ pub fn run(shared: &Arc<Shared>, mut database: Option<Database>) {
     // Whoever could not open it has said so.
     let mut away = database.is_none();
     loop {
-        let Turn { changes, ticket, last } = shared.queue.next(IDLE);
-        let failed = match write_all(shared, &mut database, changes) {
-            Ok(()) => None,
-            Err((trouble, left)) => Some((trouble, left)),
-        };
+        let Turn { changes, ticket, awaited, last } = shared.queue.next(IDLE);
+        let some = !changes.is_empty();
+        let mut written = write_all(shared, &mut database, changes);
+        if let (Ok(()), Some(open)) = (&written, &database) {
+            if awaited {
+                written = open.settle().map_err(|trouble| (trouble, Changes::default()));
+            } else if some {
+                shared.settling.due();
+            }
+        }
+        let failed = written.err();
         match failed {
             None => {
                 if std::mem::take(&mut away) {

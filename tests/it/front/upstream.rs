@@ -178,6 +178,27 @@ async fn one_connection_serves_one_request_after_another() {
 }
 
 #[tokio::test]
+async fn an_answer_in_chunks_gives_its_connection_back() {
+    let stage = Stage::set().await;
+    let upstream = stage.upstream();
+    let answering = async {
+        let mut connection = stage.connection().await;
+        for _ in 0..3 {
+            connection.head().await;
+            connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n").await;
+            connection.send("1\r\nc\r\n0\r\n\r\n").await;
+        }
+    };
+    let asking = async {
+        for _ in 0..3 {
+            let incoming = upstream.send(outgoing("GET", "/a")).await.unwrap();
+            assert_eq!(read(incoming).await.0, "abc");
+        }
+    };
+    tokio::join!(asking, answering);
+}
+
+#[tokio::test]
 async fn bodies_flow_both_ways_as_they_come() {
     let stage = Stage::set().await;
     let upstream = stage.upstream();

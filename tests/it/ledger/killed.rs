@@ -27,8 +27,12 @@ impl Server {
         command.arg(upstream.url()).current_dir(folder).env("REPRISE__CACHE__MODE", "exact");
         let mut child = command.env("REPRISE__LEDGER__PATH", "books").stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let first = lines.next().unwrap().unwrap();
-        let url = first.rsplit(' ').next().unwrap().to_owned();
+        // What is restored may be logged before it.
+        let url = lines.by_ref().find_map(|line| {
+            let last = line.unwrap().rsplit(' ').next().unwrap().to_owned();
+            last.starts_with("http://").then_some(last)
+        });
+        let url = url.expect("it says where it listens");
         // Its log is read to the end, or it would wait for room.
         std::thread::spawn(move || lines.for_each(drop));
         Server { child, url }

@@ -12,8 +12,7 @@ use tokio::time::Instant;
 /// How often the scene that always runs kills; `a_hundred_kills` is run by hand.
 const KILLS: usize = 8;
 
-/// What may be lost: what came in within this time before the end, on a machine that keeps up. One that
-/// keeps an answer waiting keeps the writer waiting too: some times the slowest answer comes on top.
+/// What may be lost: what came in within this time before the end.
 const LOST: Duration = Duration::from_secs(1);
 
 /// The binary, and what it says. Killed when dropped.
@@ -125,18 +124,15 @@ async fn killed_again_and_again(kills: usize) {
         let life = if round % 2 == 0 { 1_200..2_500 } else { 20..1_200 };
         let life = Duration::from_millis(rand::random_range(life));
         let until = Instant::now() + life;
-        let (mut number, mut slowest) = (0, Duration::ZERO);
-        while Instant::now() < until + slowest * 5 {
+        let mut number = 0;
+        while Instant::now() < until {
             let question = format!("question {round} {number} {}", "long ".repeat(number % 400));
-            let began = Instant::now();
-            let asked = tokio::time::timeout_at(until + slowest * 5, process.ask(&question)).await;
-            slowest = slowest.max(began.elapsed());
-            let Ok(answer) = asked else { break };
+            let Ok(answer) = tokio::time::timeout_at(until, process.ask(&question)).await else { break };
             assert_eq!(answer.status, 200);
             answered.push((question, Instant::now()));
             number += 1;
         }
-        let spared = Instant::now() - LOST - slowest * 5;
+        let spared = Instant::now() - LOST;
         process.killed();
 
         world = world.restarted(exact_in(&folder.path().join("data"))).await;
