@@ -74,10 +74,14 @@ impl Joint {
     pub async fn enter(&self, key: &Key) -> Result<(), Fault> {
         let (Some(fleet), Some(most)) = (self.fleet.get(), key.grant.rpm) else { return Ok(()) };
         let now = self.clock.now();
-        let Permit::Ask { want, minute } = key.meter.permit(most, now) else { return Ok(()) };
+        let (want, minute) = match key.meter.permit(most, now) {
+            Permit::Had => return Ok(()),
+            Permit::UsedUp => return Err(too_many_requests(&key.grant, now)),
+            Permit::Ask { want, minute } => (want, minute),
+        };
         let granted = fleet.requests(&key.digest, minute, want, most).await;
         self.judged(granted.is_some());
-        key.meter.permitted(minute, want, granted.unwrap_or(1));
+        key.meter.permitted((minute, most), want, granted.unwrap_or(1));
         match granted {
             Some(0) => Err(too_many_requests(&key.grant, now)),
             _ => Ok(()),

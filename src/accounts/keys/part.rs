@@ -26,6 +26,8 @@ pub struct Part {
     permits: u64,
     /// One request is fetching a few of them.
     fetching: bool,
+    /// The limit of which the fleet has nothing left in this minute.
+    used_up: Option<u64>,
     open: AHashSet<u64>,
     renewed: Option<Millis>,
     /// Ended, and not told yet as far as is known; with the tokens that were used.
@@ -46,6 +48,8 @@ pub struct Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
     Had,
+    /// The fleet has none left in this minute; the request is not let in, and does not count.
+    UsedUp,
     /// So many are to be taken from the fleet, for this minute.
     Ask {
         want: u64,
@@ -72,7 +76,7 @@ impl Part {
     }
 
     pub fn begin_minute(&mut self) {
-        (self.permits, self.fetching) = (0, false);
+        (self.permits, self.fetching, self.used_up) = (0, false, None);
     }
 
     pub fn begin_period(&mut self, at: usize) {
@@ -99,6 +103,10 @@ impl Meter {
             part.permits -= 1;
             return Permit::Had;
         }
+        if part.used_up == Some(most) {
+            state.requests = state.requests.saturating_sub(1);
+            return Permit::UsedUp;
+        }
         let few = (most / PARTS).clamp(1, MOST_PERMITS);
         let want = if std::mem::replace(&mut part.fetching, true) { 1 } else { few };
         Permit::Ask { want, minute }
@@ -106,13 +114,16 @@ impl Meter {
 
     /// So many were taken, of which one is used by whoever wanted them. With none it is not let in, and does not
     /// count.
-    pub fn permitted(&self, minute: u64, want: u64, granted: u64) {
+    pub fn permitted(&self, (minute, most): (u64, u64), want: u64, granted: u64) {
         let mut state = self.state.lock();
         if state.minute != minute {
             return;
         }
         match granted {
-            0 => state.requests = state.requests.saturating_sub(1),
+            0 => {
+                state.requests = state.requests.saturating_sub(1);
+                state.part.used_up = Some(most);
+            }
             more => state.part.permits += more - 1,
         }
         // Who wanted several was the one that fetches.
@@ -246,12 +257,19 @@ mod tests {
         let minute = NOW.0 / 60_000;
         assert_eq!(meter.permit(most, NOW), Permit::Ask { want: 8, minute });
         assert_eq!(meter.permit(most, NOW), Permit::Ask { want: 1, minute });
-        meter.permitted(minute, 1, 1);
+        meter.permitted((minute, most), 1, 1);
         assert_eq!(meter.permit(most, NOW), Permit::Ask { want: 1, minute });
-        meter.permitted(minute, 8, 3);
+        meter.permitted((minute, most), 8, 3);
         assert_eq!([meter.permit(most, NOW), meter.permit(most, NOW)], [Permit::Had; 2]);
         assert_eq!(meter.permit(most, NOW), Permit::Ask { want: 8, minute });
-        meter.permitted(minute, 8, 8);
+        meter.permitted((minute, most), 8, 0);
+        assert_eq!(meter.permit(most, NOW), Permit::UsedUp, "and nobody is asked any more");
+        assert_eq!(
+            meter.permit(most + 1, NOW),
+            Permit::Ask { want: 8, minute },
+            "unless the limit was raised"
+        );
+        meter.permitted((minute, most + 1), 8, 8);
         let next = Millis(NOW.0 + 60_000);
         assert_eq!(meter.permit(most, next), Permit::Ask { want: 8, minute: minute + 1 }, "those are gone");
         assert_eq!(meter.permit(10, Millis(next.0 + 60_000)), Permit::Ask { want: 1, minute: minute + 2 });
