@@ -136,8 +136,8 @@ impl Meter {
         state.turn(now);
         let (minute, periods, spent, others) = (state.minute, state.periods, state.spent, state.others);
         let part = &mut state.part;
-        for at in 0..4 {
-            part.said[at] = part.said[at].max(spent[at]);
+        for (said, spent) in part.said.iter_mut().zip(spent) {
+            *said = spent.max(*said);
         }
         let from = match hurry {
             Hurry::Request => part.ended.len().saturating_sub(ALONG),
@@ -170,8 +170,8 @@ impl Meter {
             state.part.ended.retain(|(id, _)| !told.contains(id));
         }
         let (first, mut twin) = (!std::mem::replace(&mut state.part.heard, true), false);
-        for at in 0..4 {
-            if state.periods[at] != periods[at] {
+        for (at, period) in periods.into_iter().enumerate() {
+            if state.periods[at] != period {
                 continue;
             }
             state.others[at] = state.others[at].max(told.others[at]);
