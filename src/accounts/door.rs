@@ -110,6 +110,12 @@ impl Door {
     pub fn ring(&self) -> Arc<Ring> {
         self.shared.ring.load_full()
     }
+
+    /// The ring, for who outlives the door.
+    pub fn looker(&self) -> impl Fn() -> Arc<Ring> + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move || shared.ring.load_full()
+    }
 }
 
 impl Drop for Door {

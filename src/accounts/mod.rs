@@ -49,6 +49,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use caller::Callers;
 use door::Door;
 use http::HeaderMap;
+use keys::fleet::Fleet;
+use keys::joint::Joint;
 use keys::store::{Store, Unkept};
 use keys::{Admitted, Ring, webhook};
 use ledger::report::{self, Report, Wanted};
@@ -99,12 +101,31 @@ impl Accounts {
         let who = if lasting { scopes.clone() } else { ScopeKey::from(secret) };
         let callers = Arc::new(Callers::new(who, scopes.clone(), clock.clone()));
         let door = Door::open(secret, folder, &settings.keys, callers.clone(), clock.clone())?;
+        let joint = Joint::new(replica(settings.ledger.path.as_deref()), clock.clone(), metrics.clone());
         let ledger = Ledger::start(&settings.ledger, clock.clone(), metrics);
-        let books = Arc::new(Books { prices: ArcSwap::default(), ledger, clock });
+        let books = Arc::new(Books { prices: ArcSwap::default(), ledger, clock, joint });
         let (names, webhook) = (ArcSwap::default(), ArcSwapOption::default());
         let accounts = Accounts { callers, door, books, names, webhook, tasks };
         accounts.reload(config);
         Ok(accounts)
+    }
+
+    /// From now on keys' limits are those of all replicas that share `fleet`.
+    pub fn join(&self, fleet: Arc<dyn Fleet>) {
+        self.books.joint.join(fleet);
+        let (books, ring, stopping) = (self.books.clone(), self.door.looker(), self.tasks.stopping());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopping => {}
+                () = books.joint.keep(ring) => {}
+            }
+        });
+    }
+
+    /// Tells the other replicas what they do not know yet; after the last request.
+    pub async fn part(&self) {
+        self.books.joint.close(&self.ring()).await;
     }
 
     /// Takes new prices, names and keys; rows from now on are written by them.
@@ -245,6 +266,17 @@ impl Accounts {
         }));
         report::read(folder, wanted, &names)
     }
+}
+
+/// Without a folder, what this process spends is told in a name of its own, and is not known to the next.
+fn replica(folder: Option<&Path>) -> String {
+    let passing = || Credential(rand::random()).short();
+    let Some(folder) = folder else { return passing() };
+    secret::replica(folder).unwrap_or_else(|wrong| {
+        let folder = folder.display();
+        tracing::error!("this replica's name cannot be kept in {folder}: {wrong}; what it spends counts twice after a restart");
+        passing()
+    })
 }
 
 fn kept_secret(folder: Option<&Path>) -> [u8; 32] {

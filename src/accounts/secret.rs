@@ -1,11 +1,14 @@
-//! What digests of credentials and hashes of keys are keyed with.
+//! What digests of credentials and hashes of keys are keyed with, and the name of the replica that keeps a ledger.
 
+use crate::base::digest::Credential;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 const FILE: &str = "accounts.secret";
+/// Beside the ledger, because it goes with what the ledger says was spent.
+const REPLICA: &str = "ledger.replica";
 
 /// The secret of the accounts in `folder`, made at the first call; the folder too. It must outlive a
 /// restart, or every caller would be a new one and no key would be known any more. Only its owner may
@@ -14,14 +17,26 @@ const FILE: &str = "accounts.secret";
 /// # Errors
 /// The folder or file cannot be read or written, or the file is not 32 bytes long.
 pub fn secret(folder: &Path) -> io::Result<[u8; 32]> {
+    kept(folder, FILE)
+}
+
+/// The name, 16 hex digits, by which other replicas know whoever keeps the ledger in `folder`; made likewise.
+///
+/// # Errors
+/// As above.
+pub fn replica(folder: &Path) -> io::Result<String> {
+    kept(folder, REPLICA).map(|random| Credential(random).short())
+}
+
+fn kept(folder: &Path, name: &str) -> io::Result<[u8; 32]> {
     fs::create_dir_all(folder)?;
-    let path = folder.join(FILE);
+    let path = folder.join(name);
     if let Some(secret) = read(&path)? {
         return Ok(secret);
     }
     let secret: [u8; 32] = rand::random();
     // Whole or not there at all: written beside it, then linked to its name, which fails if it is taken.
-    let draft = folder.join(format!("{FILE}.{}", std::process::id()));
+    let draft = folder.join(format!("{name}.{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(&secret)?;
     file.sync_all()?;
@@ -42,8 +57,9 @@ fn read(path: &Path) -> io::Result<Option<[u8; 32]>> {
         Err(wrong) => return Err(wrong),
     };
     let length = held.len();
+    let name = path.file_name().unwrap_or_default().display().to_string();
     let wrong = move |_| {
-        let told = format!("{FILE} holds {length} bytes, not 32; restore it, or delete it to start anew");
+        let told = format!("{name} holds {length} bytes, not 32; restore it, or delete it to start anew");
         io::Error::new(io::ErrorKind::InvalidData, told)
     };
     <[u8; 32]>::try_from(held).map(Some).map_err(wrong)

@@ -1,6 +1,7 @@
 //! One request's account: opened when it is read, settled once when it is known what it came to.
 
 use super::keys::estimate::estimate;
+use super::keys::joint::Joint;
 use super::keys::meter::Hold;
 use super::keys::{Admitted, Key};
 use super::ledger::Ledger;
@@ -21,6 +22,7 @@ pub(super) struct Books {
     pub prices: ArcSwap<PriceBook>,
     pub ledger: Ledger,
     pub clock: Clock,
+    pub joint: Joint,
 }
 
 impl Books {
@@ -95,19 +97,48 @@ impl Tab {
         saved.usd()
     }
 
+    /// Counts the request in the rate that all replicas share, where there is one. No row comes of one that is
+    /// refused.
+    ///
+    /// # Errors
+    /// The key's rate is used up.
+    pub async fn enter(&self) -> Result<(), Fault> {
+        let joint = &self.books.joint;
+        if !joint.is_joined() {
+            return Ok(());
+        }
+        let Some(key) = self.key() else { return Ok(()) };
+        joint.enter(&key).await.inspect_err(|_| self.void())
+    }
+
     /// The upstream is about to be asked with `body`: from now on it may cost something. A virtual key's
-    /// tokens and money are held first.
+    /// tokens and money are held first, here and, where replicas share their limits, in one round trip there.
     ///
     /// # Errors
     /// There is no room for it in the key's budget or rate, or its cost cannot be known.
-    pub fn ask(&self, verdict: &'static str, body: &[u8]) -> Result<(), Fault> {
-        let mut slot = self.open.lock();
-        let Some(Open { row, key, hold }) = slot.as_mut() else { return Ok(()) };
-        if let Some(key) = key {
-            *hold = Some(self.held(key, row, body)?);
+    pub async fn ask(&self, verdict: &'static str, body: &[u8]) -> Result<(), Fault> {
+        if let Some((key, hold)) = self.hold(body)? {
+            self.books.joint.hold(&key, &hold).await?;
         }
-        (row.verdict, row.ended, row.spent) = (verdict, Ended::Abandoned, Amount::Unknown);
+        if let Some(Open { row, .. }) = self.open.lock().as_mut() {
+            (row.verdict, row.ended, row.spent) = (verdict, Ended::Abandoned, Amount::Unknown);
+        }
         Ok(())
+    }
+
+    /// Holds here; gives back what is to be held in the fleet too.
+    fn hold(&self, body: &[u8]) -> Result<Option<(Arc<Key>, Hold)>, Fault> {
+        let mut slot = self.open.lock();
+        let Some(Open { row, key: Some(key), hold }) = slot.as_mut() else { return Ok(None) };
+        let mut held = self.held(key, row, body)?;
+        let shared = self.books.joint.shares(key);
+        if shared {
+            let id = rand::random();
+            key.meter.opened(id);
+            held.id = Some(id);
+        }
+        *hold = Some(held);
+        Ok(shared.then(|| (key.clone(), held)))
     }
 
     fn held(&self, key: &Key, row: &Row, body: &[u8]) -> Result<Hold, Fault> {
@@ -200,6 +231,7 @@ impl Tab {
             row.charged = row.spent.usd().unwrap_or(held);
             let used = row.spent.usage().map(|usage| usage.prompt.saturating_add(usage.completion));
             key.meter.settle(self.books.clock.now(), hold, used, row.charged);
+            self.books.joint.settled(&key);
         }
         self.books.ledger.enter(row);
     }

@@ -1,6 +1,14 @@
 //! The whole, put together: built from a config, reloaded, drained.
+//!
+//! | file | has |
+//! |---|---|
+//! | `mod` | start, reload, drain |
+//! | `store` | the store at the start |
+//! | `fleet` | what makes one replica of a fleet out of a process |
+//! | `limits`, `take.lua`, `tell.lua` | limits of virtual keys over all replicas, in Redis |
 
 mod fleet;
+mod limits;
 mod store;
 
 use crate::accounts::Accounts;
@@ -81,6 +89,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks)
         .await
         .map_err(StartError::RedisCa)?;
+    if let Some(shared) = cache.shared() {
+        accounts.join(Arc::new(limits::Limits::new(shared.clone())));
+    }
     let trust = Trust::new(&config);
     let watches = trust.open(&config, None)?;
     let gateway = Arc::new(Gateway {
@@ -316,6 +327,7 @@ impl Running {
         if tokio::time::timeout(limit, self.tasks.drained()).await.is_err() {
             tracing::warn!("background work was still going on at the drain limit");
         }
+        self.gateway.accounts.part().await;
         self.gateway.write_evidence().await;
         self.gateway.cache.close().await;
         let gateway = self.gateway.clone();

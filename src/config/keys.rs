@@ -94,6 +94,16 @@ impl Grant {
         self.models.is_empty() || self.models.iter().any(|pattern| super::fits(pattern, model))
     }
 
+    /// Whether anything is held for it before the upstream is asked.
+    pub fn is_metered(&self) -> bool {
+        !self.budget.is_none() || self.tpm.is_some() || self.concurrency.is_some()
+    }
+
+    /// Whether other replicas are to know what it has used.
+    pub fn is_told(&self) -> bool {
+        self.is_metered() || !self.warn.is_none()
+    }
+
     /// Whether anything about it can only be kept for requests that we read.
     pub fn is_bounded(&self) -> bool {
         !self.models.is_empty() || !self.budget.is_none() || self.tpm.is_some()

@@ -136,7 +136,7 @@ impl Gateway {
             // Whole, in the client's own bytes.
             Ok(None) | Err(_) => (whole(&visit), (0..known.len()).collect(), vec![None; known.len()]),
         };
-        visit.tab.ask(verdict.word(), &visit.body)?;
+        visit.tab.ask(verdict.word(), &visit.body).await?;
         let fetched = async {
             let sent = visit.settings.upstream.send(outgoing).await;
             let incoming = sent.inspect_err(|fault| self.metrics.upstream_failed(fault.kind.code()))?;

@@ -138,7 +138,7 @@ impl Gateway {
         shadow: Option<Shadow>,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
-        visit.tab.ask(verdict.word(), &visit.body)?;
+        visit.tab.ask(verdict.word(), &visit.body).await?;
         let (mut terms, sketch) = (visit.terms(), self.sketch(&visit));
         if matches!(verdict, Verdict::Miss(Missed::Observed)) {
             // Served, this answer would never have been: what is stored stays what it would be.

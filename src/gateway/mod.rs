@@ -165,6 +165,10 @@ impl Gateway {
                 return Err(self.accounts.slow_down(fault).await);
             }
         };
+        if let Err(fault) = considered.tab().enter().await {
+            self.metrics.failed(dialect.word(), fault.kind.code());
+            return Err(fault);
+        }
         let warning = self.accounts.warning(considered.tab());
         let answered = match considered {
             Considered::Chat(visit) => self.chat(visit).await,
@@ -252,7 +256,7 @@ impl Gateway {
     async fn stand_aside(&self, aside: Aside) -> Result<(Verdict, Reply), Fault> {
         let Aside { outgoing, why, show, dialect, tab } = aside;
         if let OutgoingBody::Whole(body) = &outgoing.body {
-            tab.ask("bypass", body)?;
+            tab.ask("bypass", body).await?;
         }
         let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
         let (way, mut reply) = sent?;
@@ -295,7 +299,8 @@ impl Gateway {
         }
         who.may_pass()?;
         let tab = self.accounts.open_tab(&who, "pass", "", &[])?;
-        tab.ask("pass", b"")?;
+        tab.enter().await?;
+        tab.ask("pass", b"").await?;
         let sent = self.forward(outgoing).await.inspect_err(|fault| not_reached(&tab, fault));
         let (way, reply) = sent?;
         served(&tab, &way);

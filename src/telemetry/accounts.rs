@@ -25,9 +25,14 @@ struct ByKeyAndVerdict {
     verdict: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByWhom {
+    by: &'static str,
+}
+
 type Dollars = Counter<f64, AtomicU64>;
 
-/// Written by the ledger's own thread, not by requests.
+/// Written by the ledger's own thread, not by requests; but for `limits`.
 #[derive(Debug, Default)]
 pub struct AccountMetrics {
     requests: Family<ByKeyAndVerdict, Counter>,
@@ -38,6 +43,7 @@ pub struct AccountMetrics {
     failures: Counter,
     lost: Counter,
     waiting: Gauge,
+    limits: Family<ByWhom, Counter>,
     keys: Mutex<HashSet<String, ahash::RandomState>>,
 }
 
@@ -54,6 +60,8 @@ impl AccountMetrics {
             self.failures.clone(),
         );
         registry.register("ledger_rows_lost", "Rows that were never written", self.lost.clone());
+        let text = "Limits of keys asked for, by whose count decided: `fleet`, or this replica's `own` while Redis is away";
+        registry.register("key_limits", text, self.limits.clone());
         registry.register("ledger_rows_waiting", "Rows that wait for the disk", self.waiting.clone());
     }
 
@@ -87,6 +95,11 @@ impl AccountMetrics {
 
     pub fn rows_lost(&self, count: u64) {
         self.lost.inc_by(count);
+    }
+
+    /// A key's limit was judged by the count of all replicas, `fleet`, or for want of it by our `own`.
+    pub fn limited(&self, by: &'static str) {
+        self.limits.get_or_create(&ByWhom { by }).inc();
     }
 
     pub fn rows_waiting(&self, count: usize) {

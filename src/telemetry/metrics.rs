@@ -27,7 +27,7 @@
 //! | `store_…`, `undecodable_…`, `restored_…`, `reembed_…`, `purged_…` | | the store: see `stored` |
 //! | `key_requests_total` | key, verdict | requests by who asks |
 //! | `key_spent_usd_total`, `key_saved_usd_total`, `key_overhead_usd_total` | key | money, see `accounts` |
-//! | `key_unknown_cost_total` | key | requests of unknown cost or saving |
+//! | `key_unknown_cost_total`, `key_limits_total` | key; by | requests of unknown cost or saving; limits judged by the count of the `fleet`, or our `own` |
 //! | `ledger_write_failures_total`, `ledger_rows_lost_total`, `ledger_rows_waiting` | | the ledger's disk |
 //! | `embeddings_total`, `embeddings_shed_total`, `embedding_seconds_total`, `embedding_queue` | | the embedder |
 //!

@@ -1,6 +1,7 @@
 //! Virtual keys: who is let in, how far, and that no key is anywhere it should not be.
 
 mod budgets;
+mod replicas;
 mod secrets;
 
 use crate::world::upstream::{Upstream, body, completion};

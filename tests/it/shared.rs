@@ -37,14 +37,14 @@ fn exact(config: &mut Config) {
     config.policy.mode = CacheMode::Exact;
 }
 
-async fn state(world: &World, state: State) {
+pub async fn state(world: &World, state: State) {
     let shared = world.server.gateway().cache.shared().expect("a shared tier").clone();
     tokio::time::timeout(Duration::from_secs(20), shared.until(state))
         .await
         .unwrap_or_else(|_| panic!("not {state:?} in time, but {:?}", shared.state()));
 }
 
-async fn flowing(world: &World) {
+pub async fn flowing(world: &World) {
     state(world, State::Flowing).await;
 }
 
@@ -58,14 +58,14 @@ async fn counted(world: &World, name: &str, at_least: u64) {
     eventually(&format!("{name} is {at_least}"), async || count(world, name) >= at_least).await;
 }
 
-fn count(world: &World, name: &str) -> u64 {
+pub fn count(world: &World, name: &str) -> u64 {
     let shown = world.server.gateway().metrics.encode(Default::default());
     let line = shown.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
     line.unwrap_or(0)
 }
 
 /// Something that another process does; looked at again and again, for a bounded time.
-async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let looking = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -1,9 +1,10 @@
 //! What one key has used: requests and tokens of this minute, requests in progress, money by period.
 //!
-//! In memory, for this process: several replicas each count for themselves. A store that they share would
-//! stand behind the three verbs of `Meter`: `enter`, `hold`, `settle`.
+//! In memory. Where replicas share a fleet, `joint` asks it besides, and what it says of the others is kept here:
+//! it counts on while the fleet is away.
 
 use super::estimate::Estimate;
+use super::fleet::ByPeriod;
 use super::period;
 use crate::base::clock::Millis;
 use crate::base::fault::{Fault, Kind};
@@ -12,35 +13,45 @@ use crate::config::keys::{Grant, Over};
 use parking_lot::Mutex;
 use std::time::Duration;
 
+use super::part::Part;
+pub use super::part::{Permit, Word};
+
 const MINUTE: u64 = 60_000;
 
 #[derive(Debug, Default)]
 pub struct Meter {
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    minute: u64,
-    requests: u64,
+pub(super) struct State {
+    pub minute: u64,
+    pub requests: u64,
     /// Used in this minute, and held for requests in progress.
     tokens: u64,
     in_progress: u64,
-    periods: [u64; 4],
-    spent: [u64; 4],
+    pub periods: ByPeriod,
+    /// By this replica.
+    pub spent: ByPeriod,
+    /// By the others, as far as is known.
+    pub others: ByPeriod,
     /// Nano-dollars held for requests in progress.
     held: u64,
     /// The period in which a warning was last given.
     warned: [Option<u64>; 4],
+    /// What only matters where there are other replicas.
+    pub part: Part,
 }
 
 /// What is kept for one request until it is known what it used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hold {
-    tokens: u64,
+    pub(super) tokens: u64,
     minute: u64,
     /// What it may cost; taken as its cost where nobody says what it was.
     pub cost: NanoUsd,
+    /// Where it is held in the fleet too: its name there.
+    pub id: Option<u64>,
 }
 
 /// A soft limit that was passed just now.
@@ -57,10 +68,10 @@ impl Meter {
         let mut state = self.state.lock();
         state.turn(now);
         if grant.rpm.is_some_and(|most| state.requests >= most) {
-            return Err(too_many("requests a minute", grant.rpm, next_minute(now)));
+            return Err(too_many_requests(grant, now));
         }
         if grant.concurrency.is_some_and(|most| state.in_progress >= most) {
-            return Err(too_many("requests at once", grant.concurrency, Duration::from_secs(1)));
+            return Err(too_many_at_once(grant));
         }
         if grant.over == Over::Refuse
             && let Some(at) = state.short_of(grant, 0)
@@ -69,6 +80,7 @@ impl Meter {
         }
         state.requests += 1;
         state.in_progress += 1;
+        state.part.used();
         Ok(())
     }
 
@@ -80,14 +92,14 @@ impl Meter {
         state.turn(now);
         // A single request above the limit is let through by itself, or it never could be.
         if grant.tpm.is_some_and(|most| state.tokens > 0 && state.tokens.saturating_add(tokens) > most) {
-            return Err(too_many("tokens a minute", grant.tpm, next_minute(now)));
+            return Err(too_many_tokens(grant, now));
         }
         if let Some(at) = state.short_of(grant, cost.0) {
             return Err(over_budget(at));
         }
         state.tokens = state.tokens.saturating_add(tokens);
         state.held = state.held.saturating_add(cost.0);
-        Ok(Hold { tokens, minute: state.minute, cost })
+        Ok(Hold { tokens, minute: state.minute, cost, id: None })
     }
 
     /// The request is over: `used` tokens and `cost`, in place of what was held.
@@ -103,6 +115,9 @@ impl Meter {
         if hold.minute == state.minute {
             state.tokens = (state.tokens + used.unwrap_or(hold.tokens)).saturating_sub(hold.tokens);
         }
+        if let Some(id) = hold.id {
+            state.part.end(id, used);
+        }
     }
 
     /// What was spent on a day before this process began.
@@ -113,15 +128,16 @@ impl Meter {
         for at in 0..4 {
             if then[at] == current[at] {
                 state.spent[at] = state.spent[at].saturating_add(spent.0);
+                state.part.recalled[at] = state.part.recalled[at].saturating_add(spent.0);
             }
         }
     }
 
-    /// Spent in this day, week, month and on the whole.
+    /// Spent in this day, week, month and on the whole, by all replicas as far as is known here.
     pub fn spent(&self, now: Millis) -> [NanoUsd; 4] {
         let mut state = self.state.lock();
         state.turn(now);
-        state.spent.map(NanoUsd)
+        [0, 1, 2, 3].map(|at| NanoUsd(state.spent_by_all(at)))
     }
 
     /// The soft limits that are passed, and of these the one that was passed since the last call.
@@ -133,8 +149,9 @@ impl Meter {
         state.turn(now);
         let (mut passed, mut fresh) = (Vec::new(), None);
         for (at, limit) in grant.warn.limits().into_iter().enumerate() {
-            let Some(limit) = limit.filter(|limit| state.spent[at] >= limit.0) else { continue };
-            let one = Passed { period: period::WORDS[at], spent: NanoUsd(state.spent[at]), limit };
+            let spent = NanoUsd(state.spent_by_all(at));
+            let Some(limit) = limit.filter(|limit| spent >= *limit) else { continue };
+            let one = Passed { period: period::WORDS[at], spent, limit };
             passed.push(one);
             let this = Some(state.periods[at]);
             if std::mem::replace(&mut state.warned[at], this) != this {
@@ -147,27 +164,34 @@ impl Meter {
 
 impl State {
     /// Begins what has begun since.
-    fn turn(&mut self, now: Millis) {
+    pub fn turn(&mut self, now: Millis) {
         let minute = now.0 / MINUTE;
         if self.minute != minute {
             (self.minute, self.requests, self.tokens) = (minute, 0, 0);
+            self.part.begin_minute();
         }
         let periods = period::of(now);
         for (at, period) in periods.into_iter().enumerate() {
             if self.periods[at] != period {
-                (self.periods[at], self.spent[at]) = (period, 0);
+                (self.periods[at], self.spent[at], self.others[at]) = (period, 0, 0);
+                self.part.begin_period(at);
             }
         }
+    }
+
+    fn spent_by_all(&self, at: usize) -> u64 {
+        self.spent[at].saturating_add(self.others[at])
     }
 
     /// The first period whose budget has no room for `more`; with nothing more, one that is used up.
     fn short_of(&self, grant: &Grant, more: u64) -> Option<usize> {
         let limits = grant.budget.limits();
         (0..4).find(|at| {
-            let committed = self.spent[*at].saturating_add(self.held).saturating_add(more);
+            let spent = self.spent_by_all(*at);
+            let committed = spent.saturating_add(self.held).saturating_add(more);
             match limits[*at] {
                 None => false,
-                Some(limit) if more == 0 => self.spent[*at] >= limit.0,
+                Some(limit) if more == 0 => spent >= limit.0,
                 Some(limit) => committed > limit.0,
             }
         })
@@ -178,13 +202,25 @@ fn next_minute(now: Millis) -> Duration {
     Duration::from_millis(MINUTE - now.0 % MINUTE)
 }
 
+pub(super) fn too_many_requests(grant: &Grant, now: Millis) -> Fault {
+    too_many("requests a minute", grant.rpm, next_minute(now))
+}
+
+pub(super) fn too_many_tokens(grant: &Grant, now: Millis) -> Fault {
+    too_many("tokens a minute", grant.tpm, next_minute(now))
+}
+
+pub(super) fn too_many_at_once(grant: &Grant) -> Fault {
+    too_many("requests at once", grant.concurrency, Duration::from_secs(1))
+}
+
 fn too_many(what: &str, limit: Option<u64>, after: Duration) -> Fault {
     let limit = limit.unwrap_or_default();
     Fault::new(Kind::RateLimited, format!("this key may have {limit} {what}; wait, or have its limit raised"))
         .retry_after(after)
 }
 
-fn over_budget(at: usize) -> Fault {
+pub(super) fn over_budget(at: usize) -> Fault {
     let budget = match period::WORDS[at] {
         "whole" => "budget".to_owned(),
         word => format!("budget of this {word} (UTC)"),

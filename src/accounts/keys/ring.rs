@@ -32,6 +32,8 @@ pub struct Key {
     pub tags: Vec<Tag>,
     pub grant: Grant,
     pub meter: Arc<Meter>,
+    /// Its name among replicas, which know it by its id: 64 hex digits.
+    pub digest: Arc<str>,
     /// Stands for it where a client's own credential would stand.
     pub caller: Credential,
     disabled: bool,
@@ -171,6 +173,11 @@ impl Ring {
             team: grant.team.as_deref().map(Arc::from),
             tags: tags.map(|(name, value)| (name.into(), value.into())).collect(),
             meter: meter.unwrap_or_default(),
+            digest: Parts::new("reprise-meter-1")
+                .part("id", id.as_bytes())
+                .finish::<Credential>()
+                .hex()
+                .into(),
             caller: parts.finish(),
             grant,
             disabled,

@@ -10,7 +10,7 @@ use super::line::Lines;
 use arc_swap::ArcSwapOption;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// Late calls in a row that shut the breaker: one may be the network's or our own scheduler's doing.
@@ -77,6 +77,8 @@ pub struct Breaker {
     lines: ArcSwapOption<Lines>,
     state: watch::Sender<State>,
     late: AtomicU32,
+    /// How often it began to flow.
+    flowed: AtomicU64,
 }
 
 impl Default for Breaker {
@@ -86,6 +88,7 @@ impl Default for Breaker {
             lines: ArcSwapOption::empty(),
             state: watch::Sender::new(State::Probing),
             late: AtomicU32::new(0),
+            flowed: AtomicU64::new(0),
         }
     }
 }
@@ -94,6 +97,11 @@ impl Breaker {
     /// The connections, if Redis is to be asked. One atomic load.
     pub fn lines(&self) -> Option<Arc<Lines>> {
         self.lines.load_full()
+    }
+
+    /// Another number for each connection; `None` while Redis is not asked.
+    pub fn connection(&self) -> Option<u64> {
+        self.lines.load().as_ref().map(|_| self.flowed.load(Ordering::Relaxed))
     }
 
     pub fn state(&self) -> State {
@@ -117,6 +125,7 @@ impl Breaker {
     /// From now on Redis is asked over `lines`.
     pub fn flow(&self, lines: Arc<Lines>) {
         self.late.store(0, Ordering::Relaxed);
+        self.flowed.fetch_add(1, Ordering::Relaxed);
         // First the word, then the connections: whoever meets trouble on them has the last one.
         self.state.send_replace(State::Flowing);
         self.lines.store(Some(lines));

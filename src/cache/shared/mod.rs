@@ -27,9 +27,11 @@
 //! | `follow` | what other replicas admit and purge |
 //! | `purge` | purges that hold for what is read from now on |
 //! | `lease` | one flight over all replicas |
+//! | `counters` | numbers that others keep beside the entries |
 
 pub mod breaker;
 mod cascade;
+mod counters;
 mod follow;
 mod keeper;
 pub mod lease;
@@ -41,6 +43,7 @@ mod read;
 mod write;
 
 pub use breaker::State;
+pub use counters::Wait;
 pub use line::Meaning;
 
 use super::Cache;

@@ -6,6 +6,7 @@
 //! | `PREFIX:1:v:PARTITION:MODEL` | vector set, PX | the partition's vectors by exact key; Redis 8 |
 //! | `PREFIX:1:l:KEY` | string, PX | who asks the upstream for it now |
 //! | `PREFIX:1:c:DIGEST` | string, PX | when the upstream last accepted a credential |
+//! | `PREFIX:1:m:COUNTER` | hashes and sorted sets, PX | numbers of virtual keys; see `app::limits` |
 //! | `PREFIX:1:admitted` | stream, capped | partition and key of every admission with a vector; without vector sets |
 //! | `PREFIX:1:purged` | stream, capped | every purge |
 //! | `PREFIX:1:secret` | string | what scopes are keyed with, where the config gives none |
@@ -57,6 +58,11 @@ impl Names {
     pub fn proof(&self, caller: &Credential) -> String {
         let digest: Scope = Parts::new("reprise-proof-1").part("caller", &caller.0).finish();
         format!("{}c:{}", self.base, digest.hex())
+    }
+
+    /// `counter` is the name that its keeper gave it.
+    pub fn counter(&self, counter: &str) -> String {
+        format!("{}m:{counter}", self.base)
     }
 
     pub fn admitted(&self) -> String {

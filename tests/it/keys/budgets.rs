@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
 
-const DOLLAR: NanoUsd = NanoUsd(1_000_000_000);
+pub const DOLLAR: NanoUsd = NanoUsd(1_000_000_000);
 
-fn whole(limit: NanoUsd) -> Budget {
+pub fn whole(limit: NanoUsd) -> Budget {
     Budget { whole: Some(limit), ..Budget::default() }
 }
 
 /// Every token of an answer costs ten cents, a prompt nothing. An answer has three tokens.
-fn dear(config: &mut Config) {
+pub fn dear(config: &mut Config) {
     let (nothing, output) = (NanoUsd(0), NanoUsd(100_000 * DOLLAR.0));
     let rates =
         Rates { input: nothing, cached_input: nothing, cache_write: nothing, output, reasoning: output };
@@ -27,7 +27,7 @@ fn dear(config: &mut Config) {
     config.accounts.prices = vec![price].into();
 }
 
-fn ask(question: &str, max_tokens: u64) -> Value {
+pub fn ask(question: &str, max_tokens: u64) -> Value {
     chat_with(question, json!({ "model": "dear", "max_tokens": max_tokens }))
 }
 
