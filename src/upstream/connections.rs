@@ -133,7 +133,7 @@ impl Connections {
         if kept.idle.len() < IDLE_CONNECTIONS {
             kept.idle.push(Idle { open, since: Instant::now() });
             if !mem::replace(&mut kept.swept, true) {
-                tokio::spawn(sweep(Arc::downgrade(self)));
+                behind(sweep(Arc::downgrade(self)));
             }
         }
     }
@@ -146,13 +146,19 @@ impl Connections {
             return answer.map(|body| Answer { body, open: Some(open), home });
         }
         let kept = home.clone();
-        tokio::spawn(async move {
+        behind(async move {
             if poll_fn(|context| open.poll_ready(context)).await {
                 kept.keep(open);
             }
         });
         answer.map(|body| Answer { body, open: None, home })
     }
+}
+
+/// A drain does not wait for what belongs to connections only.
+#[expect(clippy::disallowed_methods, reason = "a connection that is left behind closes with the process")]
+fn behind(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(work);
 }
 
 /// Closes connections that nobody needs any more, or that the upstream has closed, until none is idle.
