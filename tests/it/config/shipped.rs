@@ -58,7 +58,13 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
     let text = text
         .replace("file = \"prices.toml\"", "file = \"config/prices.toml\"")
         .replace("models_dir = \"models\"", &format!("models_dir = \"{}\"", models.path().display()));
-    let environment = [("OPENAI_API_KEY", "sk-1"), ("REPRISE_ADMIN_TOKEN", "t"), ("SUPPORT_KEY", "k")];
+    let environment = [
+        ("OPENAI_API_KEY", "sk-1"),
+        ("AZURE_OPENAI_API_KEY", "sk-2"),
+        ("ANTHROPIC_API_KEY", "sk-3"),
+        ("REPRISE_ADMIN_TOKEN", "t"),
+        ("SUPPORT_KEY", "k"),
+    ];
     let config = read_with(&text, &environment, Flags::default()).unwrap();
     assert_eq!((config.upstreams.len(), config.routes.len()), (3, 1));
 
