@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
 use reprise::app;
 use reprise::cli::stand_in::{Settings, StandIn};
-use reprise::config::{CacheMode, Config, Flags, Source};
+use reprise::config::{CacheMode, Config, Flags, Source, StorePath};
 use reprise::gateway::{Ask, AskBody, Reply};
 use reprise::tape::{Recorder, Tape};
 use reprise::wire::Dialect;
@@ -45,6 +45,7 @@ fn config(upstream: &str, mode: CacheMode) -> Config {
     let flags = Flags { upstream: Some(upstream.to_owned()), listen: any.clone(), admin_listen: any };
     let mut config = Config::read(&Source::new(None, [], flags)).expect("a config");
     config.policy.mode = mode;
+    config.store.path = StorePath::Off;
     config.accounts.ledger.path = None;
     config
 }

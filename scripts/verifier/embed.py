@@ -1,55 +1,65 @@
-import json,glob,os,sys,time
-import numpy as np, onnxruntime as ort
+"""Unit vectors of texts by the two built-in models, kept in WORK so that a second run embeds only what is new."""
+import os
+import pickle
+
+import numpy as np
+import onnxruntime as ort
 from onnxruntime_extensions import get_library_path
-D=os.environ['DATA']; O=os.environ['WORK']+'/data'
-streams={os.path.basename(f)[:-6]:[json.loads(l) for l in open(f)] for f in glob.glob(D+'/streams/*.jsonl')}
-pairs={os.path.basename(f)[:-6]:[json.loads(l) for l in open(f)] for f in glob.glob(D+'/pairs/*.jsonl')}
-texts={}
-for n,r in streams.items():
-    for x in r: texts.setdefault(x['prompt'],len(texts))
-for n,r in pairs.items():
-    for x in r: texts.setdefault(x['a'],len(texts)); texts.setdefault(x['b'],len(texts))
-T=list(texts)
-print(len(T))
-so=ort.SessionOptions(); so.intra_op_num_threads=1
-so.register_custom_ops_library(get_library_path())
-which=sys.argv[1]
-t=time.time()
-if which=='use':
-    s=ort.InferenceSession(os.environ['MULTILINGUAL_ONNX'],so)
-    out=[s.run(['outputs'],{'inputs':np.array([x],dtype=object)})[0][0] for x in T]
-else:
+
+WORK = os.environ["WORK"]
+MODELS = os.environ["MODELS"]
+
+
+def _session(folder):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.register_custom_ops_library(get_library_path())
+    return ort.InferenceSession(f"{MODELS}/{folder}/model.onnx", options)
+
+
+def _multilingual():
+    session = _session("use-multilingual-v3-int8")
+    return lambda text: session.run(["outputs"], {"inputs": np.array([text], dtype=object)})[0][0]
+
+
+def _minilm():
     from tokenizers import Tokenizer
-    tok=Tokenizer.from_file(os.environ['MINILM_TOKENIZER']); tok.no_padding(); tok.enable_truncation(256)
-    s=ort.InferenceSession(os.environ['MINILM_ONNX'],so)
-    names=[i.name for i in s.get_inputs()]
-    out=[]
-    for x in T:
-        e=tok.encode(x); d={'input_ids':np.array([e.ids]),'attention_mask':np.array([e.attention_mask])}
-        if 'token_type_ids' in names: d['token_type_ids']=np.zeros_like(d['input_ids'])
-        o=s.run(None,d)[0]
-        out.append(o[0].mean(0) if o.ndim==3 else o[0])
-V=np.array(out,dtype=np.float32); V/=np.linalg.norm(V,axis=1,keepdims=True)
-print(which,V.shape,time.time()-t)
-np.save(f'{O}/{which}.npy',V)
-for n,r in pairs.items():
-    with open(f'{O}/pairs_{which}_{n}.jsonl','w') as f:
-        for x in r:
-            c=float(V[texts[x['a']]]@V[texts[x['b']]])
-            f.write(json.dumps({'a':x['a'],'b':x['b'],'label':x['label'],'kind':x.get('kind',''),'cos':round(c,5)},ensure_ascii=False)+'\n')
-for n,r in streams.items():
-    u={}
-    for x in r: u.setdefault(x['prompt'],len(u))
-    U=list(u); M=V[[texts[p] for p in U]]
-    with open(f'{O}/stream_{which}_{n}.jsonl','w') as f, open(f'{O}/near_{which}_{n}.bin','wb') as g:
-        for p in U: f.write(json.dumps(p,ensure_ascii=False)+'\n')
-        for i in range(0,len(U),500):
-            S=M[i:i+500]@M.T
-            for j in range(S.shape[0]):
-                row=S[j]; row[i+j]=-1
-                k=np.argsort(-row)[:600]; k=k[row[k]>=0.6]
-                np.array([len(k)],dtype=np.uint32).tofile(g)
-                k.astype(np.uint32).tofile(g); row[k].astype(np.float32).tofile(g)
-    with open(f'{O}/req_{n}.jsonl','w') as f:
-        for x in r: f.write(json.dumps([u[x['prompt']],x['class'],x['kind']],ensure_ascii=False)+'\n')
-print('done',time.time()-t)
+
+    session = _session("all-minilm-l6-v2-int8")
+    tokenizer = Tokenizer.from_file(f"{MODELS}/all-minilm-l6-v2-int8/tokenizer.json")
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(256)
+    names = {given.name for given in session.get_inputs()}
+
+    def embed(text):
+        tokens = tokenizer.encode(text)
+        given = {
+            "input_ids": np.array([tokens.ids]),
+            "attention_mask": np.array([tokens.attention_mask]),
+            "token_type_ids": np.zeros((1, len(tokens.ids)), dtype=np.int64),
+        }
+        return session.run(None, {name: given[name] for name in names})[0][0].mean(0)
+
+    return embed
+
+
+OPEN = {"use": _multilingual, "minilm": _minilm}
+
+
+class Embedder:
+    def __init__(self, model):
+        self.path = f"{WORK}/vectors_{model}.pkl"
+        self.known = pickle.load(open(self.path, "rb")) if os.path.exists(self.path) else {}
+        self.open = OPEN[model]
+
+    def __call__(self, texts):
+        """One row a text, of length 1."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if new:
+            embed = self.open()
+            for text in new:
+                vector = embed(text).astype(np.float32)
+                self.known[text] = vector / np.linalg.norm(vector)
+            with open(self.path, "wb") as file:
+                pickle.dump(self.known, file)
+        return np.stack([self.known[text] for text in texts])

@@ -3,6 +3,7 @@
 
 use crate::base::clock::{Clock, Millis};
 use crate::base::digest::{Credential, Parts, Scope};
+use crate::base::secret::ScopeKey;
 use crate::config::ScopeBy;
 use http::HeaderMap;
 use std::time::Duration;
@@ -27,22 +28,25 @@ const REMEMBERED: u64 = 100_000;
 /// kept in memory only: after a restart every caller proves itself once more.
 #[derive(Debug)]
 pub struct Callers {
-    key: [u8; 32],
+    /// What digests of credentials are keyed with.
+    who: ScopeKey,
+    /// What scopes are keyed with.
+    scopes: ScopeKey,
     clock: Clock,
     proven: moka::sync::Cache<Credential, Millis, ahash::RandomState>,
 }
 
 impl Callers {
-    /// `key`: what digests of credentials are keyed with; who has not got it cannot test a guess.
-    pub fn new(key: [u8; 32], clock: Clock) -> Callers {
+    /// Who has not got the keys cannot test a guess.
+    pub fn new(who: ScopeKey, scopes: ScopeKey, clock: Clock) -> Callers {
         let proven =
             moka::sync::Cache::builder().max_capacity(REMEMBERED).build_with_hasher(Default::default());
-        Callers { key, clock, proven }
+        Callers { who, scopes, clock, proven }
     }
 
     /// The digest of every credential header there is; all callers without one are the same caller.
     pub fn identify(&self, headers: &HeaderMap) -> Credential {
-        let mut parts = Parts::keyed(&self.key, "reprise-credential-1");
+        let mut parts = Parts::keyed(&self.who.get(), "reprise-credential-1");
         for name in CREDENTIAL_HEADERS {
             for value in headers.get_all(name) {
                 parts.part(name, value.as_bytes());
@@ -60,7 +64,7 @@ impl Callers {
         by: ScopeBy,
         namespace: Option<&str>,
     ) -> Scope {
-        let mut parts = Parts::keyed(&self.key, "reprise-scope-1");
+        let mut parts = Parts::keyed(&self.scopes.get(), "reprise-scope-1");
         match (by, team) {
             (ScopeBy::Team, Some(team)) => parts.part("team", team.as_bytes()),
             (ScopeBy::Key | ScopeBy::Team, _) => parts.part("key", &caller.0),
@@ -80,6 +84,11 @@ impl Callers {
         }
     }
 
+    /// The upstream accepted this caller at `at`, by another replica's word.
+    pub fn prove_at(&self, caller: Credential, at: Millis) {
+        self.proven.insert(caller, at.min(self.clock.now()));
+    }
+
     /// Whether the upstream accepted this caller within `ttl`. Without that a revoked credential could
     /// go on being answered from the cache.
     pub fn is_proven(&self, caller: Credential, ttl: Duration) -> bool {
@@ -92,7 +101,7 @@ mod tests {
     use super::*;
 
     fn accounts() -> Callers {
-        Callers::new([7; 32], Clock::start())
+        Callers::new([7; 32].into(), [7; 32].into(), Clock::start())
     }
 
     fn bearer(token: &str) -> HeaderMap {

@@ -40,9 +40,9 @@ mod tab;
 use crate::base::clock::{Clock, Millis};
 use crate::base::digest::{Credential, Scope};
 use crate::base::fault::Fault;
-use crate::base::secret::Secret;
+use crate::base::secret::{ScopeKey, Secret};
 use crate::base::tasks::Tasks;
-use crate::config::{Config, ScopeBy, accounts as settings};
+use crate::config::{Config, ScopeBy, StorePath, accounts as settings};
 use crate::telemetry::metrics::Metrics;
 use crate::wire::usage::Usage;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -78,7 +78,8 @@ pub struct Accounts {
 impl Accounts {
     /// Reads or makes the secret in `ledger.path`, and starts the ledger. Where the secret cannot be kept,
     /// one for this process alone takes its place: digests then change with the next start, and the log
-    /// says so.
+    /// says so. `scopes`: what scopes are keyed with; of replicas that are to share answers, each must have
+    /// the same.
     ///
     /// # Errors
     /// There are virtual keys, and they cannot be read.
@@ -87,11 +88,16 @@ impl Accounts {
         clock: Clock,
         metrics: Arc<Metrics>,
         tasks: Tasks,
+        scopes: &ScopeKey,
     ) -> Result<Accounts, Unkept> {
         let settings = &config.accounts;
         let folder = settings.ledger.path.clone();
         let secret = kept_secret(folder.as_deref());
-        let callers = Arc::new(Callers::new(secret, clock.clone()));
+        // Where entries outlive the process, or replicas share them, the key of scopes does as well; a caller
+        // must be the same one for as long.
+        let lasting = config.redis.is_some() || config.store.path != StorePath::Off;
+        let who = if lasting { scopes.clone() } else { ScopeKey::from(secret) };
+        let callers = Arc::new(Callers::new(who, scopes.clone(), clock.clone()));
         let door = Door::open(secret, folder, &settings.keys, callers.clone(), clock.clone())?;
         let ledger = Ledger::start(&settings.ledger, clock.clone(), metrics);
         let books = Arc::new(Books { prices: ArcSwap::default(), ledger, clock });
@@ -143,6 +149,11 @@ impl Accounts {
     /// The upstream accepted this caller just now.
     pub fn prove(&self, caller: Credential) {
         self.callers.prove(caller);
+    }
+
+    /// The upstream accepted this caller at `at`, by another replica's word.
+    pub fn prove_at(&self, caller: Credential, at: Millis) {
+        self.callers.prove_at(caller, at);
     }
 
     /// Whether the upstream accepted this caller within `ttl`.

@@ -1,10 +1,13 @@
 //! The whole, put together: built from a config, reloaded, drained.
 
+mod fleet;
+mod store;
+
 use crate::accounts::Accounts;
 use crate::accounts::keys::store::Unkept;
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
-use crate::cache::Cache;
+use crate::cache::disk;
 use crate::config::Config;
 use crate::gateway::trust::{Trust, Unwatchable};
 use crate::gateway::{Ask, Gateway, Settings};
@@ -28,10 +31,14 @@ use tokio::sync::watch;
 pub enum StartError {
     #[error("cannot listen on {address}: {source}; stop what listens there, or set server.{key}")]
     Listen { address: SocketAddr, key: &'static str, source: io::Error },
+    #[error("cannot read redis.ca: {0}; check its path and who may read it")]
+    RedisCa(io::Error),
     #[error(transparent)]
     Upstream(#[from] Unusable),
     #[error(transparent)]
     Trust(#[from] Unwatchable),
+    #[error(transparent)]
+    Store(#[from] disk::Unusable),
     #[error(transparent)]
     Keys(#[from] Unkept),
 }
@@ -53,6 +60,7 @@ pub struct Running {
     api: SocketAddr,
     admin: SocketAddr,
     meaning: watch::Receiver<Meaning>,
+    restored: watch::Receiver<bool>,
     drained: watch::Receiver<Option<Drained>>,
     tasks: Tasks,
 }
@@ -64,9 +72,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let upstream = Upstream::new(&config, &metrics)?;
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
-    let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
+    let (cache, secret) = store::open(&config, &clock, &metrics).await?;
+    let cache = Arc::new(cache);
+    let (memory, reembed_rate) = (config.cache.memory, config.store.reembed_rate);
+    let scope_key = fleet::scope_key(&config, secret);
     cache.set_linger(config.longest_stale());
-    let accounts = Accounts::open(&config, clock.clone(), metrics.clone(), tasks.clone())?;
+    let accounts = Accounts::open(&config, clock.clone(), metrics.clone(), tasks.clone(), &scope_key)?;
+    fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks)
+        .await
+        .map_err(StartError::RedisCa)?;
     let trust = Trust::new(&config);
     let watches = trust.open(&config, None)?;
     let gateway = Arc::new(Gateway {
@@ -80,10 +94,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     });
     tasks.spawn(gateway.clone().keep_evidence());
     let meaning = load_model(&gateway, &tasks);
+    let restored = store::restore(&gateway.cache, memory, reembed_rate, settled(meaning.clone()), &tasks);
     let addresses = (address(&api.0, api.1), address(&admin.0, admin.1));
     serve_admin(&gateway, &meaning, admin, &tasks);
     let drained = serve_api(&gateway, api, &tasks);
-    Ok(Running { gateway, api: addresses.0, admin: addresses.1, meaning, drained, tasks })
+    Ok(Running { gateway, api: addresses.0, admin: addresses.1, meaning, restored, drained, tasks })
 }
 
 async fn listen(at: SocketAddr, key: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -182,6 +197,12 @@ fn load_model(gateway: &Arc<Gateway>, tasks: &Tasks) -> watch::Receiver<Meaning>
     meaning
 }
 
+/// Completes once the model is loaded, or will not be.
+async fn settled(mut meaning: watch::Receiver<Meaning>) {
+    // The sender has gone: nothing loads.
+    let _ = meaning.wait_for(|now| *now != Meaning::Loading).await;
+}
+
 fn failed(why: String) -> Meaning {
     tracing::error!("{why}; requests are answered by exact key only");
     Meaning::Failed(why)
@@ -197,6 +218,10 @@ fn snapshot(gateway: &Gateway) -> Snapshot {
         flights: gateway.cache.flights.len() as u64,
         ..Snapshot::default()
     };
+    if let Some(shared) = gateway.cache.shared() {
+        now.shared_state = shared.state().number();
+        now.shared_queue = shared.queued();
+    }
     if let Some(semantic) = gateway.cache.semantic() {
         let (pool, count) = (semantic.metrics(), |number: &AtomicU64| number.load(Ordering::Relaxed));
         now.indexed_entries = semantic.index().len() as u64;
@@ -237,6 +262,12 @@ impl Running {
             Ok(Meaning::Unwanted) => Err("no route compares by meaning".to_owned()),
             Ok(Meaning::Loading) | Err(_) => Err("the server stopped while the model was loading".to_owned()),
         }
+    }
+
+    /// Waits until memory is filled from the store, as far as it goes.
+    pub async fn restored(&self) {
+        // Stopped before that: there is nothing to wait for.
+        let _ = self.restored.clone().wait_for(|done| *done).await;
     }
 
     /// Takes a new config. What needs a restart is named in a warning and stays as it is; everything
@@ -286,6 +317,7 @@ impl Running {
             tracing::warn!("background work was still going on at the drain limit");
         }
         self.gateway.write_evidence().await;
+        self.gateway.cache.close().await;
         let gateway = self.gateway.clone();
         // Fails only where the runtime ends at the same time; then dropping the ledger writes the rest.
         let _ = tokio::task::spawn_blocking(move || gateway.accounts.flush()).await;

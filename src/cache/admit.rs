@@ -1,8 +1,10 @@
 //! What may be kept, and keeping it.
 
 use super::Cache;
+use super::codec::Embedding;
 use super::entry::{Content, Embedded, Entry, Tag};
-use crate::base::digest::{ExactKey, Partition};
+use super::restore::embedding_of;
+use crate::base::digest::{ExactKey, Partition, Scope};
 use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
 use crate::tape::Tape;
@@ -13,6 +15,8 @@ use std::time::Duration;
 /// How one answer is to be kept.
 #[derive(Clone, Debug)]
 pub struct Terms {
+    pub scope: Scope,
+    pub namespace: Option<Box<str>>,
     pub model: Box<str>,
     pub tags: Vec<Tag>,
     /// Zero: not at all.
@@ -47,18 +51,36 @@ impl Cache {
     }
 
     /// Makes a kept entry findable by meaning. One that has left L1 in the meantime stays away.
-    pub fn index(&self, entry: &Entry, vector: Vector) {
+    pub fn index(&self, entry: &Arc<Entry>, vector: Vector) {
         let (Some(semantic), Some(question)) = (self.semantic(), &entry.question) else { return };
         semantic.insert(entry.partition, entry.key, &vector, question.clone());
         if !self.store.has(&entry.key) {
             semantic.remove(&entry.partition, &entry.key);
+        }
+        if let Some(disk) = &self.disk
+            && disk.holds(&entry.key)
+        {
+            disk.put(entry, Some(embedding_of(semantic.model_name(), vector)));
+        }
+    }
+
+    /// Indexes a kept entry, if its vector is there, and passes it on to the other replicas, if there are any.
+    pub fn publish(&self, entry: &Arc<Entry>, vector: Option<Vector>) {
+        if let Some(vector) = &vector {
+            self.index(entry, vector.clone());
+        }
+        if let Some(shared) = self.shared() {
+            let model = self.semantic().map(|semantic| Arc::from(semantic.model_name()));
+            let embedding = model.zip(vector).map(|(model, vector)| Embedding { model, vector });
+            shared.put(entry.clone(), embedding);
         }
     }
 
     /// Keeps one input's embedding, exact only.
     pub fn admit_embedding(&self, key: ExactKey, terms: Terms, embedded: Embedded) {
         if !terms.ttl.is_zero() {
-            self.keep(key, Partition(key.0), None, terms, Content::Embedding(embedded));
+            let entry = self.keep(key, Partition(key.0), None, terms, Content::Embedding(embedded));
+            self.publish(&entry, None);
         }
     }
 
@@ -75,10 +97,26 @@ impl Cache {
             (Some(_), Some(semantic)) => semantic.index().bytes_for(&partition),
             _ => 0,
         };
-        let Terms { model, tags, ttl, keep_truncated: _ } = terms;
+        let Terms { scope, namespace, model, tags, ttl, keep_truncated: _ } = terms;
         let expires = stored.plus(ttl);
-        let entry = Arc::new(Entry { key, partition, model, question, tags, stored, expires, content });
+        let entry = Arc::new(Entry {
+            key,
+            partition,
+            scope,
+            namespace,
+            model,
+            question,
+            tags,
+            stored,
+            expires,
+            content,
+        });
         self.store.insert(entry.clone(), extra);
+        if let Some(disk) = &self.disk
+            && !self.feedback.tightened(&key)
+        {
+            disk.put(&entry, None);
+        }
         entry
     }
 }

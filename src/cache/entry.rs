@@ -1,7 +1,7 @@
 //! One recorded answer.
 
 use crate::base::clock::Millis;
-use crate::base::digest::{ExactKey, Partition};
+use crate::base::digest::{ExactKey, Partition, Scope};
 use crate::tape::Tape;
 use crate::wire::embeddings::{Frame, Item};
 use crate::wire::usage::Usage;
@@ -12,11 +12,15 @@ use std::time::Duration;
 pub type Tag = (Box<str>, Box<str>);
 
 /// What is kept for one exact key. Immutable; shared by `Arc`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Entry {
     pub key: ExactKey,
     /// Compared again on every hit, beside the key. An embedding has no question: its own key stands here.
     pub partition: Partition,
+    /// Who may share it; a part of the key and of the partition, kept so that a scope can be purged.
+    pub scope: Scope,
+    /// From `x-reprise-namespace`; already a part of the scope.
+    pub namespace: Option<Box<str>>,
     /// The model that was asked for.
     pub model: Box<str>,
     /// What is compared by meaning; `None` for an exact-only request.
@@ -28,14 +32,14 @@ pub struct Entry {
     pub content: Content,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Content {
     Answer(Tape),
     Embedding(Embedded),
 }
 
 /// One input's embedding, with its share of what the batch cost.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Embedded {
     pub item: Item,
     pub usage: Option<Usage>,
@@ -110,6 +114,7 @@ impl Entry {
         };
         let tags: usize = self.tags.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
         let question = self.question.as_ref().map_or(0, |text| text.len());
-        content + question + self.model.len() + tags + OVERHEAD
+        let namespace = self.namespace.as_ref().map_or(0, |name| name.len());
+        content + question + self.model.len() + namespace + tags + OVERHEAD
     }
 }

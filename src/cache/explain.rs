@@ -54,7 +54,10 @@ impl Cache {
     /// than `lookup` has, so `EmbedderShed` means that the model failed.
     pub async fn explain(self: &Arc<Self>, lookup: Lookup<'_>, outline: &Outline) -> Explanation {
         let canon = lookup.canon;
-        let own = self.peek(vec![canon.exact]).await.remove(&canon.exact);
+        let mut own = self.peek(vec![canon.exact]).await.remove(&canon.exact);
+        if own.is_none() && self.may_recall(&canon.exact) {
+            own = self.on_disk(canon.exact).await;
+        }
         let own = own.filter(|entry| entry.partition == canon.partition);
         let mut outcome = self.at_exact_key(own, lookup.demand);
         let (mut comparable, mut neighbours) = (Ok(()), Vec::new());

@@ -12,12 +12,15 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Bytes of all reports together, some three thousand refused questions. The least recently
 /// consulted leave first.
 const MEMORY: u64 = 8 << 20;
 /// Refused questions kept for each entry; of more, the oldest is forgotten, the raised bar stays.
 const MOST_REFUSED: usize = 8;
+/// How long a report waits for the disk; past that the entry leaves it a little later.
+const FLUSH: Duration = Duration::from_secs(2);
 /// What the map and the record take beside the refused questions.
 const OVERHEAD: usize = 300;
 
@@ -112,11 +115,20 @@ impl Cache {
         match (question, compared) {
             (Some(question), Some((vector, score))) => {
                 self.feedback.note(entry.key, |reports| reports.refuse(question, &vector, score));
+                // Reports are not on disk: the entry must not come back without them.
+                if let Some(disk) = &self.disk {
+                    disk.remove(&entry.key);
+                    self.flush(FLUSH).await;
+                }
                 Reported::Tightened { score, partition: entry.partition }
             }
             _ => {
                 self.feedback.note(entry.key, |reports| reports.tally.wrong += 1);
                 self.drop_entry(entry);
+                if let Some(shared) = self.shared() {
+                    shared.drop_entry(entry);
+                }
+                self.flush(FLUSH).await;
                 Reported::Dropped
             }
         }
@@ -139,11 +151,12 @@ impl Cache {
         Some((vector, score))
     }
 
-    fn drop_entry(&self, entry: &Entry) {
-        self.store.remove(&entry.key);
-        if let Some(semantic) = self.semantic() {
-            semantic.remove(&entry.partition, &entry.key);
+    /// Out of memory and off the disk.
+    pub(super) fn drop_entry(&self, entry: &Entry) {
+        if let Some(disk) = &self.disk {
+            disk.remove(&entry.key);
         }
+        self.forget(entry);
     }
 }
 
@@ -161,6 +174,12 @@ impl Feedback {
     pub fn refuses(&self, key: &ExactKey, asked: &str, vector: &Vector, score: f32) -> bool {
         self.any.load(Ordering::Acquire)
             && self.reports.get(key).is_some_and(|reports| reports.refuses(asked, vector, score))
+    }
+
+    /// Whether an entry was tightened. Costs one branch until there is a report.
+    pub fn tightened(&self, key: &ExactKey) -> bool {
+        self.any.load(Ordering::Acquire)
+            && self.reports.get(key).is_some_and(|reports| reports.wrong_at.is_some())
     }
 
     /// Of one entry, without counting as a use.

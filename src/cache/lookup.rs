@@ -111,10 +111,20 @@ impl Cache {
     /// its partition holds anything (an empty one costs no embedding).
     pub async fn lookup(&self, lookup: Lookup<'_>) -> Looked {
         let canon = lookup.canon;
-        let why = match self.at_exact_key(self.exact(&canon.exact, &canon.partition), lookup.demand) {
+        let mut own = self.exact(&canon.exact, &canon.partition);
+        if own.is_none() && self.may_recall(&canon.exact) {
+            self.recall(&[canon.exact]).await;
+            own = self.exact(&canon.exact, &canon.partition);
+        }
+        let why = match self.at_exact_key(own, lookup.demand) {
             Ok(found) => return Looked::Hit(found),
             Err(missed) => missed,
         };
+        if let Some(shared) = self.shared()
+            && let Some(lines) = shared.lines()
+        {
+            return self.lookup_shared(&lookup, shared, &lines, why).await;
+        }
         let (semantic, question) = match self.comparable(canon) {
             Ok(comparable) => comparable,
             Err(bypass) => {
@@ -126,10 +136,7 @@ impl Cache {
         }
         let vector = match semantic.embed(question.0.as_str()).await {
             Ok(vector) => vector,
-            Err(_) => {
-                let why = or_else(why, Missed::EmbedderShed);
-                return Looked::Miss { why, embedding: Embedding::Shed, near: None };
-            }
+            Err(_) => return shed(why),
         };
         let (missed, near) = match self.by_meaning(&lookup, &semantic, question, &vector) {
             Decided::Serves(found) => return Looked::Hit(found),
@@ -181,7 +188,7 @@ impl Cache {
         (entry.is_fresh(now) && demand.allows(&entry, now)).then_some(entry)
     }
 
-    fn by_meaning(
+    pub(super) fn by_meaning(
         &self,
         lookup: &Lookup<'_>,
         semantic: &Semantic,
@@ -282,8 +289,14 @@ impl Cache {
 }
 
 /// A miss without an embedding.
-fn missed(why: Missed) -> Looked {
+pub(super) fn missed(why: Missed) -> Looked {
     Looked::Miss { why, embedding: Embedding::NotAsked, near: None }
+}
+
+/// A miss because the embedder is behind.
+pub(super) fn shed(why: Missed) -> Looked {
+    let why = or_else(why, Missed::EmbedderShed);
+    Looked::Miss { why, embedding: Embedding::Shed, near: None }
 }
 
 /// The more telling of two reasons: an entry that was there but did not serve says more.

@@ -18,6 +18,15 @@ use std::time::{Duration, Instant};
 struct Weighed {
     entry: Arc<Entry>,
     weight: u32,
+    /// From now to its expiry.
+    ttl: Duration,
+}
+
+impl Weighed {
+    fn new(entry: Arc<Entry>, extra: usize, ttl: Duration) -> Weighed {
+        let weight = u32::try_from(entry.size() + extra).unwrap_or(u32::MAX);
+        Weighed { entry, weight, ttl }
+    }
 }
 
 /// moka, with TinyLFU admission: under pressure what is asked often stays, and a flood of one-off
@@ -61,8 +70,19 @@ impl Store {
 
     /// `extra`: bytes of the index that this entry will take.
     pub fn insert(&self, entry: Arc<Entry>, extra: usize) {
-        let weight = u32::try_from(entry.size() + extra).unwrap_or(u32::MAX);
-        self.cache.insert(entry.key, Weighed { entry, weight });
+        let ttl = entry.expires.since(entry.stored);
+        self.cache.insert(entry.key, Weighed::new(entry, extra, ttl));
+    }
+
+    /// Unless there is one of its key. Gives back which is there then.
+    pub fn insert_if_absent(&self, entry: Arc<Entry>, extra: usize, ttl: Duration) -> Arc<Entry> {
+        let held = self.cache.entry(entry.key).or_insert_with(|| Weighed::new(entry, extra, ttl));
+        held.into_value().entry
+    }
+
+    /// Every entry, without counting as a use; off the async threads.
+    pub fn all(&self) -> impl Iterator<Item = Arc<Entry>> + '_ {
+        self.cache.iter().map(|(_, held)| held.entry)
     }
 
     /// Whether it is there, without counting as a use.
@@ -92,6 +112,11 @@ impl Store {
         self.cache.iter().find(|(key, _)| id.names(key)).map(|(_, held)| held.entry)
     }
 
+    /// Whether another tenth of the memory is free; eventual, as the bound is.
+    pub fn has_room(&self) -> bool {
+        self.cache.policy().max_capacity().is_none_or(|most| self.cache.weighted_size() < most / 10 * 9)
+    }
+
     pub fn remove(&self, key: &ExactKey) {
         self.cache.invalidate(key);
     }
@@ -116,15 +141,14 @@ fn cause_word(cause: RemovalCause) -> &'static str {
 struct UntilExpiry(Arc<AtomicU64>);
 
 impl UntilExpiry {
-    fn held_for(&self, entry: &Entry) -> Duration {
-        let linger = Duration::from_millis(self.0.load(Ordering::Relaxed));
-        entry.expires.since(entry.stored).saturating_add(linger)
+    fn held_for(&self, held: &Weighed) -> Duration {
+        held.ttl.saturating_add(Duration::from_millis(self.0.load(Ordering::Relaxed)))
     }
 }
 
 impl Expiry<ExactKey, Weighed> for UntilExpiry {
     fn expire_after_create(&self, _: &ExactKey, held: &Weighed, _: Instant) -> Option<Duration> {
-        Some(self.held_for(&held.entry))
+        Some(self.held_for(held))
     }
 
     fn expire_after_update(
@@ -134,6 +158,6 @@ impl Expiry<ExactKey, Weighed> for UntilExpiry {
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(self.held_for(&held.entry))
+        Some(self.held_for(held))
     }
 }

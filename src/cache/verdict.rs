@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub enum Tier {
     L1,
     L2,
+    L3,
 }
 
 impl Tier {
@@ -17,6 +18,7 @@ impl Tier {
         match self {
             Tier::L1 => "l1",
             Tier::L2 => "l2",
+            Tier::L3 => "l3",
         }
     }
 }

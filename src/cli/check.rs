@@ -2,7 +2,7 @@
 
 use super::{ConfigArgs, Failure, say};
 use crate::config::routing::Model;
-use crate::config::{CacheMode, Config, Policy, RouteMatch, ScopeBy, SemanticMode, Strictness};
+use crate::config::{CacheMode, Config, Policy, RouteMatch, ScopeBy, SemanticMode, Store, Strictness};
 use bytesize::ByteSize;
 use std::io::Write;
 
@@ -37,8 +37,13 @@ pub fn summary(config: &Config) -> String {
         lines
             .push(("upstream", "none: the stand-in would answer; set [[upstream]] or --upstream".to_owned()));
     }
+    if let Some(redis) = &config.redis {
+        let secret = if redis.secret.is_some() { "its secret from here" } else { "its secret in Redis" };
+        lines.push(("redis", format!("{}, keys under {}, {secret}", redis.server.shown(), redis.prefix)));
+    }
     lines.extend(config.models.iter().map(|model| ("serves", model_text(config, model))));
     lines.push(("memory", ByteSize::b(cache.memory).display().iec().to_string()));
+    lines.push(("store", store_text(&config.store)));
     if config.wants_semantic() {
         let threads = if semantic.threads == 1 { "thread" } else { "threads" };
         let folder = semantic.models_dir.display();
@@ -55,6 +60,13 @@ pub fn summary(config: &Config) -> String {
     }
     let shown: Vec<String> = lines.iter().map(|(what, text)| format!("  {what:<9} {text}")).collect();
     shown.join("\n")
+}
+
+fn store_text(store: &Store) -> String {
+    let Some(folder) = store.path.folder() else { return "none: entries are kept in memory only".to_owned() };
+    let most = ByteSize::b(store.max_bytes).display().iec();
+    let how = if store.encryption_key.is_some() { ", encrypted" } else { "" };
+    format!("{}, up to {most}{how}", folder.display())
 }
 
 fn ledger_text(config: &Config) -> String {

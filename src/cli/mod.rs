@@ -10,16 +10,22 @@
 //! | `keys` | virtual keys: made, listed, rotated, disabled, expired |
 //! | `savings` | what the ledger says was spent and saved |
 //! | `eval` | hits against wrong answers, on labelled or own requests |
+//! | `purge`, `carry`, `warm` | entries taken out of a running server, out to a file and in, and brought along |
+//! | `admin` | how those reach it |
 //! | `stand_in` | an upstream for tests, demos and benches |
 
+mod admin;
+mod carry;
 pub mod check;
 pub mod convert;
 pub mod demo;
 pub mod eval;
 pub mod keys;
+mod purge;
 pub mod savings;
 pub mod serve;
 pub mod stand_in;
+mod warm;
 
 use crate::app;
 use crate::config::{self, Config, Flags, Problems, Source, Strictness};
@@ -54,6 +60,14 @@ enum Command {
     Convert(convert::Args),
     /// Measure hits against wrong answers, on your own requests or on labelled ones
     Eval(Box<eval::Args>),
+    /// Take entries out of a running server, by what they are
+    Purge(purge::Args),
+    /// Write the entries of a running server to a file
+    Export(carry::Args),
+    /// Bring the entries of such a file into a running server
+    Import(carry::Args),
+    /// Bring questions and their answers into a running server
+    Warm(warm::Args),
     /// Answer like an OpenAI-compatible API, for tests, demos and benches
     StandIn(stand_in::Args),
 }
@@ -115,6 +129,10 @@ impl Cli {
             Command::Savings(args) => savings::run(&args, &mut io::stdout().lock()),
             Command::Convert(args) => convert::run(args, &mut io::stdout().lock(), &mut io::stderr().lock()),
             Command::Demo(args) => demonstrate(args),
+            Command::Purge(args) => purge::run(&args, &mut io::stdout().lock()),
+            Command::Export(args) => carry::export(&args, &mut io::stdout().lock()),
+            Command::Import(args) => carry::import(&args, &mut io::stdout().lock()),
+            Command::Warm(args) => warm::run(&args, &mut io::stdout().lock()),
             Command::StandIn(args) => {
                 let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
                 Ok(runtime.block_on(stand_in::run(args))?)
@@ -143,6 +161,8 @@ fn demonstrate(args: Demo) -> Result<(), Failure> {
             ..config::accounts::Accounts::default()
         };
         config.upstreams = vec![config::Upstream::at(upstream.to_owned(), "stand-in".to_owned())];
+        // Its answers are made up.
+        config.store.path = config::StorePath::Off;
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         (config.server.listen, config.server.admin_listen) = (any_port, any_port);
         if course == Course::PlainCosine {

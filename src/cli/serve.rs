@@ -49,6 +49,8 @@ async fn serve(source: Source, mut config: Config) -> Result<(), Failure> {
 async fn stand_in(config: &mut Config) -> Result<StandIn, Failure> {
     let stand_in = StandIn::start(stand_in::Settings::default()).await?;
     config.upstreams = vec![config::Upstream::at(stand_in.url(), "stand-in".to_owned())];
+    // Made-up answers must not be served as real ones after a restart.
+    config.store.path = config::StorePath::Off;
     Ok(stand_in)
 }
 

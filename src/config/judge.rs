@@ -1,9 +1,23 @@
-//! Reads `[semantic.judge]`, and refuses audits that would never happen.
+//! `[semantic.judge]`, its reader, and what refuses audits that would never happen.
 
 use super::reader::{Report, Section};
 use super::source::Source;
-use super::{Judge, Policy, Route, values};
+use super::{Policy, Route, values};
+use crate::base::secret::Secret;
 use std::time::Duration;
+
+/// `[semantic.judge]`: the deployment that says whether two answers come to the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judge {
+    /// Scheme, host, port and, if any, a path prefix without a trailing slash.
+    pub url: String,
+    pub model: String,
+    pub key: Option<Secret>,
+    /// At most this share of its verdicts is mistaken, 0 to 0.4. Default 0.05.
+    pub error: f64,
+    /// The longest wait for one verdict. Default 30 s.
+    pub timeout: Duration,
+}
 
 /// `None`: not given, or wrong and reported.
 pub(super) fn read(report: &Report<'_>, semantic: &mut Section<'_>, source: &Source) -> Option<Judge> {

@@ -18,6 +18,8 @@
 //! | `keys`, `grants` | virtual keys, likewise |
 //! | `routing` | models, their deployments, and how to choose among them |
 //! | `upstreams`, `models`, `policies` | the parts of `read` for `[[upstream]]`, for `[[model]]` and `[router]`, and for routes and what they override |
+//! | `redis` | `[redis]`: its settings and their reader |
+//! | `store` | `[store]`, and the part of `read` for it |
 //! | `reader` | walks a document key by key; what is asked for is what is known |
 //! | `values` | reads one value: its type, its range, its remedy |
 //! | `unserved` | names of the contract that this version refuses |
@@ -38,19 +40,24 @@ pub mod policy;
 pub mod problem;
 pub mod read;
 mod reader;
+pub mod redis;
 pub mod routing;
 pub mod source;
+mod store;
 mod unserved;
 mod upstreams;
 mod values;
 pub mod watch;
 
+pub use judge::Judge;
 pub use kind::{Api, Kind};
 pub use policy::{
     AuditBy, AuditPolicy, CacheMode, FuzzyPolicy, Policy, ScopeBy, SemanticMode, SemanticPolicy, Strictness,
 };
 pub use problem::{Problem, Problems};
+pub use redis::{Redis, RedisServer};
 pub use source::{Flags, Source};
+pub use store::{Store, StorePath};
 
 use crate::base::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -64,6 +71,7 @@ pub struct Config {
     pub limits: Limits,
     pub cache: Cache,
     pub semantic: Semantic,
+    pub store: Store,
     pub upstreams: Vec<Upstream>,
     /// Empty where every upstream takes every model.
     pub models: Vec<routing::Model>,
@@ -72,6 +80,8 @@ pub struct Config {
     pub policy: Policy,
     /// In the file's order; the first that matches decides.
     pub routes: Vec<Route>,
+    /// `None`: nothing is shared.
+    pub redis: Option<Redis>,
     pub log: Log,
     pub accounts: accounts::Accounts,
 }
@@ -144,19 +154,6 @@ pub struct Semantic {
     /// `data/budget.json`; `None` (an empty text): in memory only.
     pub state: Option<PathBuf>,
     pub judge: Option<Judge>,
-}
-
-/// `[semantic.judge]`: the deployment that says whether two answers come to the same.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judge {
-    /// Scheme, host, port and, if any, a path prefix without a trailing slash.
-    pub url: String,
-    pub model: String,
-    pub key: Option<Secret>,
-    /// At most this share of its verdicts is mistaken, 0 to 0.4. Default 0.05.
-    pub error: f64,
-    /// The longest wait for one verdict. Default 30 s.
-    pub timeout: Duration,
 }
 
 /// `[[upstream]]`

@@ -5,8 +5,8 @@ use super::problem::{Problem, Problems};
 use super::reader::{At, Place, Report, Section, as_table, as_tables, line_and_column};
 use super::source::{Overrides, Source};
 use super::{
-    AuditBy, Cache, Config, Limits, Log, Policy, Semantic, Server, books, judge, models, policies, upstreams,
-    values,
+    AuditBy, Cache, Config, Limits, Log, Policy, Semantic, Server, books, judge, models, policies, redis,
+    store, upstreams, values,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -102,6 +102,7 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
     judge::refuse_idle(report, &semantic_section, &policy, &routes);
     cache_section.finish();
     semantic_section.finish();
+    let store = store::read(report, &mut root, source);
     let upstreams = upstreams::read(report, &mut root, source);
     let models = models::read(report, &root.tables("model"), &upstreams);
     let router = models::read_router(report, &mut root, &models, &upstreams);
@@ -109,12 +110,27 @@ fn read_document(report: &Report<'_>, document: &Spanned<DeTable<'_>>, source: &
         Some(only) => (vec![only], Vec::new()),
         None => (upstreams, models),
     };
+    let redis = redis::read(report, &mut root, source);
     let mut log_section = root.section("log");
     let log = read_log(&mut log_section);
     log_section.finish();
     let accounts = books::read(report, &mut root, source, &upstreams);
     root.finish();
-    Config { server, limits, cache, semantic, upstreams, models, router, policy, routes, log, accounts }
+    Config {
+        server,
+        limits,
+        cache,
+        semantic,
+        store,
+        upstreams,
+        models,
+        router,
+        policy,
+        routes,
+        redis,
+        log,
+        accounts,
+    }
 }
 
 /// The document's first level: its sections, each handed out once.

@@ -197,11 +197,6 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    /// Whether the file or the environment says anything here.
-    pub fn is_given(&self) -> bool {
-        self.table.is_some() || !self.variables.is_empty()
-    }
-
     /// Where `key` was given; the section itself if it was not.
     pub fn at(&self, key: &str) -> At {
         if let Some(variable) = self.variables.get(key) {
@@ -215,6 +210,11 @@ impl<'a> Section<'a> {
 
     pub fn own(&self) -> &At {
         &self.own
+    }
+
+    /// Whether the file has this table, or a variable sets something in it.
+    pub fn is_given(&self) -> bool {
+        self.table.is_some() || !self.variables.is_empty()
     }
 
     pub fn has(&self, key: &str) -> bool {

@@ -51,7 +51,8 @@ impl Source {
         }
     }
 
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    /// One of the environment's variables.
+    pub fn variable(&self, name: &str) -> Option<String> {
         self.environment.get(name).cloned()
     }
 

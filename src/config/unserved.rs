@@ -3,8 +3,6 @@
 
 /// Section, key (or `key = value`), and what to say.
 const UNSERVED: &[(&str, &str, &str)] = &[
-    ("", "redis", "answers are not shared through Redis in this version; remove [redis]"),
-    ("", "store", "entries are kept in memory only in this version; remove [store]"),
     ("route.match", "key", "routes are not matched by key in this version; give the key its own `cache`"),
     (
         "model",

@@ -33,11 +33,12 @@ type Decided = Result<(Verdict, Reply), Fault>;
 impl Gateway {
     /// Answers what is known from the cache and asks upstream for the rest.
     pub(super) async fn embedding(self: &Arc<Self>, visit: EmbeddingVisit) -> Decided {
-        let known = self.known(&visit);
+        self.cache.recall(&visit.keys).await;
+        let (known, tier) = self.known(&visit).await;
         let missing = known.iter().filter(|entry| entry.is_none()).count();
         if missing == 0 {
             let entries: Vec<Arc<Entry>> = known.into_iter().flatten().collect();
-            return Ok(self.play_embeddings(&visit, &entries));
+            return Ok(self.play_embeddings(&visit, &entries, tier));
         }
         if visit.wishes.only_if_cached {
             let message = "not every input is stored; leave out only-if-cached to ask upstream";
@@ -68,18 +69,23 @@ impl Gateway {
         self.fetch_apart(visit, known, verdict, leader).await
     }
 
-    /// What is stored of this batch, input by input.
-    fn known(&self, visit: &EmbeddingVisit) -> Vec<Option<Arc<Entry>>> {
+    /// What is stored of this batch, input by input, and where.
+    async fn known(&self, visit: &EmbeddingVisit) -> (Vec<Option<Arc<Entry>>>, Tier) {
         let demand = Demand { form: PLAIN, max_age: visit.wishes.max_age, min_fresh: visit.wishes.min_fresh };
         let ttl = visit.settings.config.cache.credential_ttl;
-        let may_hit = visit.tab.is_keyed() || self.accounts.is_proven(visit.caller, ttl);
+        let may_hit = visit.tab.is_keyed() || self.is_proven(visit.caller, ttl).await;
         if visit.wishes.no_cache || visit.policy().observes() || !may_hit {
-            return vec![None; visit.keys.len()];
+            return (vec![None; visit.keys.len()], Tier::L1);
         }
-        visit.keys.iter().map(|key| self.cache.embedding(key, demand)).collect()
+        self.cache.embeddings(&visit.keys, demand).await
     }
 
-    fn play_embeddings(&self, visit: &EmbeddingVisit, entries: &[Arc<Entry>]) -> (Verdict, Reply) {
+    fn play_embeddings(
+        &self,
+        visit: &EmbeddingVisit,
+        entries: &[Arc<Entry>],
+        tier: Tier,
+    ) -> (Verdict, Reply) {
         let stored: Vec<&Embedded> = entries.iter().filter_map(|entry| embedded(entry)).collect();
         entries.iter().for_each(|entry| self.count_saved(entry.usage()));
         let saved = visit.tab.hit(Tier::L1.word(), together(&stored));
@@ -87,7 +93,7 @@ impl Gateway {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let parts = coding::accepted(&visit.headers, vec![merged(&stored)], &mut headers);
         let verdict = match entries.first() {
-            Some(entry) => Verdict::Hit { entry: entry.clone(), tier: Tier::L1, score: None },
+            Some(entry) => Verdict::Hit { entry: entry.clone(), tier, score: None },
             None => Verdict::Miss(Missed::Unknown),
         };
         if visit.policy().headers {
@@ -181,7 +187,7 @@ impl Gateway {
     ) -> Result<(Reply, Option<Usage>), Fault> {
         let Incoming { status, mut headers, way, body } = incoming;
         match status.is_success() {
-            true => self.accounts.prove(visit.caller),
+            true => self.prove(visit.caller, visit.settings.config.cache.credential_ttl),
             false => visit.tab.unbilled(),
         }
         let raw = gather(body).await?;

@@ -15,6 +15,7 @@ use crate::base::digest::Credential;
 use crate::base::fault::{Fault, Kind};
 use crate::cache::admit::{Admitted, Terms};
 use crate::cache::flight::Leader;
+use crate::cache::shared::lease::Lease;
 use crate::cache::{Embedding, Entry};
 use crate::canon::Canon;
 use crate::semantic::embedder::Vector;
@@ -53,6 +54,8 @@ pub struct Errand {
     pub keep: Keep,
     /// Present where others may follow.
     pub leader: Option<Leader>,
+    /// Keeps other replicas from asking the same, until the answer has been passed on to them.
+    pub lease: Option<Lease>,
     pub tab: Tab,
 }
 
@@ -84,7 +87,7 @@ impl Errand {
     }
 
     async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
-        let Errand { settings, dialect, caller, outgoing, keep, leader, tab } = self;
+        let Errand { settings, dialect, caller, outgoing, keep, leader, lease, tab } = self;
         let coming = gateway.embed_meanwhile(&keep, settings.config.semantic.patience);
         let sent = {
             let send = settings.upstream.send(outgoing);
@@ -108,7 +111,7 @@ impl Errand {
         let Incoming { status, headers, way, body } = incoming;
         super::served(&tab, &way);
         match status.is_success() {
-            true => gateway.accounts.prove(caller),
+            true => gateway.prove(caller, settings.config.cache.credential_ttl),
             false => tab.unbilled(),
         }
         let recorder = Recorder::new(dialect, &headers, settings.config.cache.max_entry);
@@ -125,7 +128,7 @@ impl Errand {
         let keep = (status == StatusCode::OK && !way.substitute).then_some(keep);
         let _ = client.send(Ok((way, reply)));
         let (gateway, recorder) = (gateway.clone(), Some(recorder));
-        let reading = Reading { gateway, settings, recorder, keep, coming, leader, tab };
+        let reading = Reading { gateway, settings, recorder, keep, coming, leader, tab, _lease: lease };
         reading.read(body, to_client, length).await;
     }
 }
@@ -186,6 +189,7 @@ struct Reading {
     coming: Option<Coming>,
     leader: Option<Leader>,
     tab: Tab,
+    _lease: Option<Lease>,
 }
 
 impl Reading {
@@ -296,19 +300,19 @@ impl Reading {
     async fn index(&mut self, entry: Arc<Entry>, embedding: Embedding) {
         let cache = self.gateway.cache.clone();
         let Some(Coming { mut vector, patience }) = self.coming.take() else {
-            if let Embedding::Done(vector) = embedding {
-                cache.index(&entry, vector);
-            }
-            return;
+            let vector = if let Embedding::Done(vector) = embedding { Some(vector) } else { None };
+            return cache.publish(&entry, vector);
         };
         match tokio::time::timeout(patience, &mut vector).await {
-            Ok(Ok(vector)) => cache.index(&entry, vector),
-            Ok(Err(_)) => {}
-            Err(_) => self.gateway.tasks.spawn(async move {
-                if let Ok(vector) = vector.await {
-                    cache.index(&entry, vector);
-                }
-            }),
+            Ok(vector) => cache.publish(&entry, vector.ok()),
+            Err(_) => {
+                cache.publish(&entry, None);
+                self.gateway.tasks.spawn(async move {
+                    if let Ok(vector) = vector.await {
+                        cache.publish(&entry, Some(vector));
+                    }
+                });
+            }
         }
     }
 

@@ -150,9 +150,10 @@ impl Gateway {
         let Explanation { outcome, comparable, inhabited, neighbours, nearest } =
             self.cache.explain(visit.lookup(), &outline).await;
         let entry = outcome.as_ref().ok().map(|found| self.shown(found));
+        let proven = self.may_hit(visit).await;
         let mut explained = match outcome {
             _ if visit.wishes.no_cache => bypassed(Bypass::ClientNoCache),
-            Ok(found) if self.may_hit(visit) => hit(&found),
+            Ok(found) if proven => hit(&found),
             Ok(_) => missed(Missed::Unproven),
             Err(why) => missed(why),
         };

@@ -9,6 +9,7 @@ use crate::accounts::Tab;
 use crate::accounts::row::Ended;
 use crate::base::fault::Fault;
 use crate::cache::flight::{Leader, Seat};
+use crate::cache::shared::lease::{Lease, Turn};
 use crate::cache::{Embedding, Found, Looked, Missed, Verdict};
 use crate::tape::live::{Follower, Head, LiveEnd};
 use crate::upstream::{Outgoing, OutgoingBody, Way};
@@ -22,6 +23,14 @@ const ROUNDS: usize = 4;
 
 /// Bytes of a body whose context is outlined: reading it again takes a millisecond at most.
 const LONGEST_OUTLINED: usize = 256 << 10;
+
+/// Where the one who asks sits.
+pub(super) enum Seated {
+    /// For itself: nobody may follow.
+    Nowhere,
+    /// In front of a flight, and, with a lease, of all replicas.
+    InFront { leader: Leader, lease: Option<Lease> },
+}
 
 /// What following came to.
 enum Followed {
@@ -43,14 +52,14 @@ impl Gateway {
         let shadow = |visit: &Visit| near.as_deref().and_then(|near| self.shadow(visit, Of::Near, near));
         if visit.policy().observes() {
             let shadow = shadow(&visit);
-            return self.ask(visit, Verdict::Miss(why), embedding, None, shadow).await;
+            return self.ask(visit, Verdict::Miss(why), embedding, Seated::Nowhere, shadow).await;
         }
         let cap = visit.settings.config.cache.max_entry;
         for _ in 0..ROUNDS {
             match self.cache.flights.seat(visit.canon.exact, visit.form, visit.caller, cap) {
                 Seat::Lead(leader) => {
                     let shadow = shadow(&visit);
-                    return self.ask(visit, Verdict::Miss(why), embedding, Some(leader), shadow).await;
+                    return self.lead(visit, why, embedding, shadow, leader).await;
                 }
                 Seat::Alone => break,
                 Seat::Follow { follower, same_credential } => {
@@ -60,6 +69,12 @@ impl Gateway {
                         Followed::Fault(fault) => {
                             visit.tab.followed(Ended::Failed, None);
                             return Err(fault);
+                        }
+                        // The leader may have found the answer on another replica.
+                        Followed::Nothing if self.cache.shared().is_some() => {
+                            if let Some(answer) = self.look_again(&visit).await {
+                                return Ok(answer);
+                            }
                         }
                         Followed::Nothing => {}
                     }
@@ -73,7 +88,7 @@ impl Gateway {
             }
         }
         let shadow = shadow(&visit);
-        self.ask(visit, Verdict::Miss(why), embedding, None, shadow).await
+        self.ask(visit, Verdict::Miss(why), embedding, Seated::Nowhere, shadow).await
     }
 
     /// In observe mode: notes what would have been served, and lets the upstream answer.
@@ -90,7 +105,27 @@ impl Gateway {
             watch.counts.add(if of == Of::Exact { Count::Exact } else { Count::Semantic }, 1);
         }
         let shadow = self.shadow(&visit, of, &found);
-        self.ask(visit, Verdict::Miss(Missed::Observed), Embedding::NotAsked, None, shadow).await
+        self.ask(visit, Verdict::Miss(Missed::Observed), Embedding::NotAsked, Seated::Nowhere, shadow).await
+    }
+
+    /// Asks for everybody on this replica, when it is this replica's turn.
+    async fn lead(
+        self: &Arc<Self>,
+        visit: Box<Visit>,
+        why: Missed,
+        embedding: Embedding,
+        shadow: Option<Shadow>,
+        leader: Leader,
+    ) -> Result<(Verdict, Reply), Fault> {
+        let lease = match self.turn(&visit).await {
+            Turn::Ours(lease) => Some(lease),
+            Turn::Alone => None,
+            Turn::Answered => match self.look_again(&visit).await {
+                Some(answer) => return Ok(answer),
+                None => None,
+            },
+        };
+        self.ask(visit, Verdict::Miss(why), embedding, Seated::InFront { leader, lease }, shadow).await
     }
 
     /// Asks upstream, with a seat in a flight or without, and keeps the answer.
@@ -99,7 +134,7 @@ impl Gateway {
         visit: Box<Visit>,
         verdict: Verdict,
         embedding: Embedding,
-        leader: Option<Leader>,
+        seated: Seated,
         shadow: Option<Shadow>,
     ) -> Result<(Verdict, Reply), Fault> {
         let show = visit.policy().headers;
@@ -112,7 +147,11 @@ impl Gateway {
         let Visit { settings, dialect, target, headers, body, caller, canon, tab, .. } = *visit;
         let outgoing = Outgoing { method: Method::POST, target, headers, body: OutgoingBody::Whole(body) };
         let keep = Keep { canon, terms, embedding, sketch, shadow };
-        let errand = Errand { settings, dialect, caller, outgoing, keep, leader, tab };
+        let (leader, lease) = match seated {
+            Seated::Nowhere => (None, None),
+            Seated::InFront { leader, lease } => (Some(leader), lease),
+        };
+        let errand = Errand { settings, dialect, caller, outgoing, keep, leader, lease, tab };
         let (way, mut reply) = errand.send(self).await?;
         if show {
             report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
@@ -129,7 +168,7 @@ impl Gateway {
     async fn follow(&self, visit: &Visit, mut follower: Follower, same_credential: bool) -> Followed {
         match follower.head().await {
             Ok(head) if head.status.is_success() || same_credential => {
-                if head.status.is_success() && !same_credential && !self.may_hit(visit) {
+                if head.status.is_success() && !same_credential && !self.may_hit(visit).await {
                     return Followed::Nothing;
                 }
                 book_follower(&follower, visit.tab.hand_over(), head.status);
@@ -152,7 +191,7 @@ impl Gateway {
     /// After a flight in another form has landed: what it brought, if it serves.
     async fn look_again(&self, visit: &Visit) -> Option<(Verdict, Reply)> {
         match self.cache.lookup(visit.lookup()).await {
-            Looked::Hit(found) if self.may_hit(visit) => Some(self.play(visit, found)),
+            Looked::Hit(found) if self.may_hit(visit).await => Some(self.play(visit, found)),
             _ => None,
         }
     }

@@ -13,6 +13,7 @@
 //! | `directives` | what the client says about caching |
 //! | `visit` | one cacheable request, from its body to its keys |
 //! | `miss` | seats in a flight, and what each does |
+//! | `fleet` | what a request asks of, and tells, the other replicas |
 //! | `errand` | one question to the upstream, its answer recorded on the way |
 //! | `metered` | an answer that passes by the cache, read along for what it cost |
 //! | `detach` | work that outlives the one who waits for it |
@@ -25,6 +26,7 @@
 //! | `models` | the list of models, where the config names them all |
 //! | `sentence` | the words of verdicts, in sentences |
 //! | `stale` | an expired answer in place of an error |
+//! | `warm` | answers that somebody brings along |
 //! | `report` | the headers that say what was decided |
 
 mod closing;
@@ -34,6 +36,7 @@ pub mod directives;
 pub mod embeddings;
 pub mod errand;
 pub mod explain;
+mod fleet;
 pub mod lane;
 pub mod metered;
 pub mod miss;
@@ -43,6 +46,7 @@ mod sentence;
 mod stale;
 pub mod trust;
 pub mod visit;
+pub mod warm;
 
 use crate::accounts::row::Ended;
 use crate::accounts::{Accounts, Tab};
@@ -63,6 +67,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use metered::Metered;
+use miss::Seated;
 use std::sync::Arc;
 use trust::{Count, Trust, Watches};
 use visit::{Aside, Considered, Visit};
@@ -190,19 +195,26 @@ impl Gateway {
         }
         if visit.wishes.no_cache {
             return self
-                .ask(visit, Verdict::Bypass(Bypass::ClientNoCache), Embedding::NotAsked, None, None)
+                .ask(
+                    visit,
+                    Verdict::Bypass(Bypass::ClientNoCache),
+                    Embedding::NotAsked,
+                    Seated::Nowhere,
+                    None,
+                )
                 .await;
         }
-        let ground = self.ground(&visit);
+        let ground = self.ground(&visit).await;
         match self.cache.lookup(visit.lookup()).await {
-            Looked::Hit(found) if self.may_hit(&visit) => match visit.policy().observes() {
-                false => Ok(self.hit(visit, found)),
-                true => self.observe(visit, found).await,
+            Looked::Hit(found) => match self.may_hit(&visit).await {
+                true if visit.policy().observes() => self.observe(visit, found).await,
+                true => Ok(self.hit(visit, found)),
+                false if visit.wishes.only_if_cached => Err(only_if_cached()),
+                false => {
+                    let answered = self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await;
+                    self.or_stale(ground, answered)
+                }
             },
-            Looked::Hit(_) => {
-                let answered = self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await;
-                self.or_stale(ground, answered)
-            }
             Looked::Miss { .. } if visit.wishes.only_if_cached => Err(only_if_cached()),
             Looked::Miss { why, embedding, near } => {
                 self.or_stale(ground, self.miss(visit, why, embedding, near).await)
@@ -211,9 +223,8 @@ impl Gateway {
     }
 
     /// A hit needs a caller whom the upstream has accepted lately.
-    fn may_hit(&self, visit: &Visit) -> bool {
-        visit.tab.is_keyed()
-            || self.accounts.is_proven(visit.caller, visit.settings.config.cache.credential_ttl)
+    async fn may_hit(&self, visit: &Visit) -> bool {
+        visit.tab.is_keyed() || self.is_proven(visit.caller, visit.settings.config.cache.credential_ttl).await
     }
 
     fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {

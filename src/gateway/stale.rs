@@ -24,7 +24,7 @@ pub(super) struct Ground {
 impl Gateway {
     /// `None` where the route allows no expired answer, or the client none older than it says, or where
     /// its credential has not been accepted lately. One branch where the route does not.
-    pub(super) fn ground(&self, visit: &Visit) -> Option<Ground> {
+    pub(super) async fn ground(&self, visit: &Visit) -> Option<Ground> {
         let policy = visit.policy();
         let limit = policy.stale_if_error;
         if limit.is_zero()
@@ -34,7 +34,7 @@ impl Gateway {
         {
             return None;
         }
-        self.may_hit(visit).then(|| Ground {
+        self.may_hit(visit).await.then(|| Ground {
             exact: visit.canon.exact,
             partition: visit.canon.partition,
             form: visit.form,

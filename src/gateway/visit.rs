@@ -18,7 +18,6 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A chat or text completion on its way through the cache.
 pub struct Visit {
@@ -48,6 +47,7 @@ pub struct EmbeddingVisit {
     pub body: Bytes,
     pub wishes: Directives,
     pub caller: Credential,
+    pub scope: Scope,
     pub request: EmbeddingRequest,
     /// One for each input, in order.
     pub keys: Vec<ExactKey>,
@@ -107,7 +107,7 @@ impl Visit {
     }
 
     pub fn terms(&self) -> Terms {
-        terms(self.policy(), &self.wishes, &self.model)
+        terms(self.policy(), &self.wishes, self.scope, &self.model)
     }
 
     /// What is needed to outline the context later; the body and the target are shared, not copied.
@@ -149,13 +149,19 @@ impl EmbeddingVisit {
     }
 
     pub fn terms(&self) -> Terms {
-        terms(self.policy(), &self.wishes, &self.request.model)
+        terms(self.policy(), &self.wishes, self.scope, &self.request.model)
     }
 }
 
-fn terms(policy: &Policy, wishes: &Directives, model: &str) -> Terms {
-    let ttl: Duration = wishes.ttl.unwrap_or(policy.ttl);
-    Terms { model: model.into(), tags: wishes.tags.clone(), ttl, keep_truncated: policy.keep_truncated }
+fn terms(policy: &Policy, wishes: &Directives, scope: Scope, model: &str) -> Terms {
+    Terms {
+        scope,
+        namespace: wishes.namespace.as_deref().map(Box::from),
+        model: model.into(),
+        tags: wishes.tags.clone(),
+        ttl: wishes.ttl.unwrap_or(policy.ttl),
+        keep_truncated: policy.keep_truncated,
+    }
 }
 
 impl Gateway {
@@ -217,6 +223,7 @@ impl Gateway {
                     body,
                     wishes,
                     caller,
+                    scope,
                     request,
                     keys,
                     whole,

@@ -36,10 +36,11 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/api/feedback", posted(post(feedback)))
         .route("/api/budget", get(|State(gateway): State<Arc<Gateway>>| told(gateway, About::Budgets)))
         .route("/api/observe", get(|State(gateway): State<Arc<Gateway>>| told(gateway, About::Observed)))
+        .merge(super::stored::routes())
         .with_state(gateway)
 }
 
-fn posted(method: MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>> {
+pub(super) fn posted(method: MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>> {
     method.fallback(|| async {
         let error = json!({"error": "expected POST with a JSON body"});
         (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], axum::Json(error))
@@ -150,7 +151,11 @@ async fn feedback(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
 }
 
 /// Reads a JSON body of at most `most` bytes, within `server.body_timeout`.
-async fn read<T: DeserializeOwned>(gateway: &Gateway, body: Body, most: usize) -> Result<T, Fault> {
+pub(super) async fn read<T: DeserializeOwned>(
+    gateway: &Gateway,
+    body: Body,
+    most: usize,
+) -> Result<T, Fault> {
     let limit = gateway.settings.load().config.limits.body_timeout;
     let whole = match tokio::time::timeout(limit, Limited::new(body, most).collect()).await {
         Ok(Ok(whole)) => whole.to_bytes(),
@@ -165,10 +170,10 @@ async fn read<T: DeserializeOwned>(gateway: &Gateway, body: Body, most: usize) -
     serde_json::from_slice(&whole).map_err(|error| invalid(format!("the body cannot be understood: {error}")))
 }
 
-fn invalid(message: impl Into<String>) -> Fault {
+pub(super) fn invalid(message: impl Into<String>) -> Fault {
     Fault::new(Kind::InvalidRequest, message)
 }
 
-fn refused(fault: &Fault) -> Response {
+pub(super) fn refused(fault: &Fault) -> Response {
     (face::status(fault.kind), axum::Json(json!({"error": fault.message}))).into_response()
 }

@@ -16,6 +16,7 @@
 //! | `api` | explain and feedback, on the admin side |
 //! | `books` | the ledger, likewise |
 //! | `keys` | virtual keys, likewise |
+//! | `stored` | entries listed, purged, exported, imported and warmed, on the admin side |
 
 pub mod admin;
 pub mod api;
@@ -25,6 +26,7 @@ mod face;
 mod front;
 pub mod keys;
 mod listen;
+mod stored;
 
 pub use front::Front;
 pub use listen::{Accept, Drained};

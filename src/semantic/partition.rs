@@ -124,6 +124,13 @@ impl Entries {
         self.resolve(found, query, k, min_score)
     }
 
+    /// Every key with a cosine of at least `min_score`, and that; looks at every vector.
+    pub fn within(&self, query: &[f32], min_score: f32) -> Vec<(ExactKey, f32)> {
+        let state = self.state.read();
+        let scored = state.entries.iter().map(|(key, entry)| (*key, dot(query, &entry.vector)));
+        scored.filter(|(_, score)| *score >= min_score).collect()
+    }
+
     /// The best of `found` by their vectors. The older of two equals comes first.
     fn resolve(&self, mut found: Vec<u64>, query: &[f32], k: usize, min_score: f32) -> Vec<Neighbour> {
         found.sort_unstable();

@@ -19,4 +19,4 @@ pub mod recorder;
 pub mod reel;
 
 pub use recorder::{Ended, Recorder, Recording};
-pub use reel::{CannotPlay, Playback, Tape};
+pub use reel::{CannotPlay, Playback, Reeled, Tape};

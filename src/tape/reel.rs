@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// A whole answer, recorded as it came: the events of a stream, or one body. Either is played as
 /// both. Immutable; clones share the bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tape {
     pub dialect: Dialect,
     /// Finish reasons, usage and model, read while recording.
@@ -16,11 +16,22 @@ pub struct Tape {
     reel: Reel,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Reel {
     /// Written out as frames, ready to send. Neighbouring chunks of one choice's text are joined
     /// (`convert::coalesce`): some 200 bytes of envelope a token would fill the memory with nothing.
     Stream {
+        frames: Bytes,
+        usage: Option<Range<usize>>,
+    },
+    Body(Bytes),
+}
+
+/// What a tape holds, for whoever writes it down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reeled {
+    /// The frames of a stream, and where among them the usage chunk lies.
+    Frames {
         frames: Bytes,
         usage: Option<Range<usize>>,
     },
@@ -65,6 +76,26 @@ impl Tape {
 
     pub fn of_body(dialect: Dialect, body: Bytes, outline: Outline) -> Tape {
         Tape { dialect, outline, reel: Reel::Body(body) }
+    }
+
+    /// Shares the bytes.
+    pub fn reeled(&self) -> Reeled {
+        match &self.reel {
+            Reel::Stream { frames, usage } => Reeled::Frames { frames: frames.clone(), usage: usage.clone() },
+            Reel::Body(body) => Reeled::Body(body.clone()),
+        }
+    }
+
+    /// The tape that `reeled` and its outline were taken of. `None` where the usage chunk lies outside.
+    pub fn of_reeled(dialect: Dialect, reeled: Reeled, outline: Outline) -> Option<Tape> {
+        let reel = match reeled {
+            Reeled::Frames { usage: Some(usage), frames } if frames.get(usage.clone()).is_none() => {
+                return None;
+            }
+            Reeled::Frames { frames, usage } => Reel::Stream { frames, usage },
+            Reeled::Body(body) => Reel::Body(body),
+        };
+        Some(Tape { dialect, outline, reel })
     }
 
     /// Bytes held.

@@ -15,9 +15,16 @@
 //! | `audits_total` | of, outcome | answers compared with a fresh one: of a `hit`, a `near` neighbour, in observe mode `observed`, `exact` |
 //! | `audit_tokens_total` | kind | tokens that audits cost: `prompt`, `completion`, `judge_prompt`, `judge_completion` |
 //! | `evictions_total` | cause | entries that left L1 |
-//! | `entries`, `entry_bytes`, `entry_bytes_limit` | | L1 now |
-//! | `indexed_entries`, `partitions` | | L2 now |
+//! | `entries`, `entry_bytes`, `entry_bytes_limit`; `indexed_entries`, `partitions` | | L1 now; L2 now |
+//! | `shared_state`, `shared_queue` | | the shared tier now: 0 shut, 1 probing, 2 flowing; writes that wait |
+//! | `shared_reads_total` | call, outcome | look-ups in Redis that were answered: `hit`, `miss` |
+//! | `shared_troubles_total` | call, outcome | calls to Redis that failed: `late`, `broken`, `refused` |
+//! | `shared_writes_total` | outcome | writes: `done`, `refused`, `lost`; dropped unsent: `shut`, `full` |
+//! | `shared_unreadable_total` | why | values in Redis that are no entries of ours |
+//! | `shared_leases_total` | outcome | turns to ask the upstream: `ours`, `answered`, `alone` |
+//! | `shared_followed_total` | kind | what came from other replicas by stream: `entry`, `purge` |
 //! | `flights`, `connections` | | in progress now |
+//! | `store_…`, `undecodable_…`, `restored_…`, `reembed_…`, `purged_…` | | the store: see `stored` |
 //! | `key_requests_total` | key, verdict | requests by who asks |
 //! | `key_spent_usd_total`, `key_saved_usd_total`, `key_overhead_usd_total` | key | money, see `accounts` |
 //! | `key_unknown_cost_total` | key | requests of unknown cost or saving |
@@ -28,6 +35,7 @@
 
 use super::accounts::AccountMetrics;
 use super::deployments::Deployments;
+use super::stored::StoreMetrics;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -38,7 +46,8 @@ use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-type Word = &'static str;
+/// A word from a fixed list.
+pub type Word = &'static str;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Decided {
@@ -74,6 +83,14 @@ label!(ByEnded, ended);
 label!(ByKind, kind);
 label!(ByCause, cause);
 label!(ByWord, word);
+label!(ByOutcome, outcome);
+label!(ByWhy, why);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Called {
+    call: Word,
+    outcome: Word,
+}
 
 /// Buckets from 10 microseconds, an exact hit, to 10 minutes, a long answer.
 #[derive(Clone)]
@@ -102,6 +119,38 @@ pub struct Snapshot {
     pub embeddings_shed: u64,
     pub embedding_time: Duration,
     pub embedding_queue: u64,
+    pub shared_state: u64,
+    pub shared_queue: u64,
+}
+
+/// The numbers of the tier in Redis.
+#[derive(Default)]
+struct SharedTier {
+    reads: Family<Called, Counter>,
+    troubles: Family<Called, Counter>,
+    writes: Family<ByOutcome, Counter>,
+    unreadable: Family<ByWhy, Counter>,
+    leases: Family<ByOutcome, Counter>,
+    followed: Family<ByKind, Counter>,
+}
+
+impl SharedTier {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("shared_reads", "Look-ups in Redis that were answered", self.reads.clone());
+        registry.register("shared_troubles", "Calls to Redis that failed", self.troubles.clone());
+        registry.register("shared_writes", "Writes to Redis, by outcome", self.writes.clone());
+        registry.register(
+            "shared_unreadable",
+            "Values in Redis that are no entries",
+            self.unreadable.clone(),
+        );
+        registry.register("shared_leases", "Turns to ask the upstream", self.leases.clone());
+        registry.register(
+            "shared_followed",
+            "What came from other replicas by stream",
+            self.followed.clone(),
+        );
+    }
 }
 
 /// All numbers of one process.
@@ -118,14 +167,17 @@ pub struct Metrics {
     feedback: Family<ByWord, Counter>,
     audits: Family<Audited, Counter>,
     audit_tokens: Family<ByKind, Counter>,
+    shared: SharedTier,
+    gauges: [Gauge; 10],
     /// The books, by key.
     pub accounts: AccountMetrics,
-    gauges: [Gauge; 8],
     /// Of each deployment: `telemetry::deployments`.
     pub deployments: Deployments,
     embeddings: Counter,
     embeddings_shed: Counter,
     embedding_time: Counter<f64, AtomicU64>,
+    /// The store on disk.
+    pub store: StoreMetrics,
     registry: Registry,
     /// One scrape at a time, so that counters that are copied are copied once.
     scrape: Mutex<Snapshot>,
@@ -140,7 +192,7 @@ impl Default for Metrics {
 impl Metrics {
     pub fn new() -> Metrics {
         let mut registry = Registry::with_prefix("reprise");
-        let gauges: [Gauge; 8] = Default::default();
+        let gauges: [Gauge; 10] = Default::default();
         let gauge_names = [
             ("entries", "Entries in L1"),
             ("entry_bytes", "Bytes that entries and their share of the index weigh"),
@@ -150,6 +202,8 @@ impl Metrics {
             ("flights", "Requests upstream that others may follow"),
             ("connections", "Open client connections"),
             ("embedding_queue", "Questions that wait for the embedder"),
+            ("shared_state", "The shared tier: 0 shut, 1 probing, 2 flowing"),
+            ("shared_queue", "Writes that wait for Redis"),
         ];
         for ((name, help), gauge) in gauge_names.into_iter().zip(&gauges) {
             registry.register(name, help, gauge.clone());
@@ -167,12 +221,14 @@ impl Metrics {
             feedback: Family::default(),
             audits: Family::default(),
             audit_tokens: Family::default(),
+            shared: SharedTier::default(),
             accounts: AccountMetrics::default(),
             gauges,
             deployments: Deployments::default(),
             embeddings: Counter::default(),
             embeddings_shed: Counter::default(),
             embedding_time: Counter::default(),
+            store: StoreMetrics::default(),
             registry: Registry::default(),
             scrape: Mutex::default(),
         };
@@ -208,6 +264,8 @@ impl Metrics {
             metrics.embeddings_shed.clone(),
         );
         registry.register("embedding_seconds", "Time spent embedding", metrics.embedding_time.clone());
+        metrics.shared.register(&mut registry);
+        metrics.store.register(&mut registry);
         metrics.accounts.register(&mut registry);
         Metrics { registry, ..metrics }
     }
@@ -262,6 +320,31 @@ impl Metrics {
         self.audit_tokens.get_or_create(&ByKind { kind }).inc_by(tokens);
     }
 
+    /// A look-up in Redis that was answered.
+    pub fn shared_read(&self, call: Word, outcome: Word) {
+        self.shared.reads.get_or_create(&Called { call, outcome }).inc();
+    }
+
+    pub fn shared_trouble(&self, call: Word, outcome: Word) {
+        self.shared.troubles.get_or_create(&Called { call, outcome }).inc();
+    }
+
+    pub fn shared_write(&self, outcome: Word) {
+        self.shared.writes.get_or_create(&ByOutcome { outcome }).inc();
+    }
+
+    pub fn shared_unreadable(&self, why: Word) {
+        self.shared.unreadable.get_or_create(&ByWhy { why }).inc();
+    }
+
+    pub fn shared_lease(&self, outcome: Word) {
+        self.shared.leases.get_or_create(&ByOutcome { outcome }).inc();
+    }
+
+    pub fn shared_followed(&self, kind: Word) {
+        self.shared.followed.get_or_create(&ByKind { kind }).inc();
+    }
+
     /// Everything in the OpenMetrics text format, with `now` for what is not counted here.
     pub fn encode(&self, now: Snapshot) -> String {
         let mut last = self.scrape.lock();
@@ -274,6 +357,8 @@ impl Metrics {
             now.flights,
             now.connections,
             now.embedding_queue,
+            now.shared_state,
+            now.shared_queue,
         ];
         for (gauge, value) in self.gauges.iter().zip(values) {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

@@ -1,11 +1,19 @@
 //! How the process shows what it does: logs and numbers.
 //!
 //! Logs go to standard error, one line an event, at the level of `log.filter`; a prompt, an answer or
-//! a credential is never in them. Numbers are in `metrics`, the closed list of their names, and `deployments`.
+//! a credential is never in them.
+//!
+//! | file | has |
+//! |---|---|
+//! | `metrics` | the closed list of names, and what counts requests, answers and tiers |
+//! | `accounts` | the numbers of the books, by key |
+//! | `deployments` | those of the upstreams |
+//! | `stored` | those of the store |
 
 pub mod accounts;
 pub mod deployments;
 pub mod metrics;
+pub mod stored;
 
 use crate::config::Log;
 use tracing_subscriber::EnvFilter;

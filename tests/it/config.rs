@@ -189,12 +189,24 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "1:1  upstream  has no `url`; write for instance url = \"https://api.openai.com\"",
         ),
         (
-            "[redis]\nurl = \"redis://h\"",
-            "1:2  redis  answers are not shared through Redis in this version; remove [redis]",
+            "[redis]\nurl = \"redis-cluster://h\"",
+            "2:7  redis.url  a Redis Cluster is not served in this version; expected redis://, rediss://, unix: or redis-sentinel://",
         ),
         (
-            "[store]\npath = \"data\"",
-            "1:2  store  entries are kept in memory only in this version; remove [store]",
+            "[redis]\nurl = \"redis://user:hunter2@h\"",
+            "2:7  redis.url  holds a credential; take it out and set `username` and `password`, as \"env:NAME\" or \"file:PATH\"",
+        ),
+        (
+            "[redis]\nprefix = \"a\"",
+            "1:2  redis  has no `url`; write for instance \"redis://127.0.0.1:6379\", or remove [redis]",
+        ),
+        (
+            "[redis]\nurl = \"redis-sentinel://h\"",
+            "2:7  redis.url  names no master; write for instance \"redis-sentinel://one:26379,two:26379/mymaster\"",
+        ),
+        (
+            "[store]\nmax_bytes = \"1MiB\"",
+            "2:13  store.max_bytes  \"1MiB\" is out of range; expected 64.0 MiB to 16.0 TiB",
         ),
         (
             "[[key]]\nname = \"a\"",

@@ -285,6 +285,7 @@ async fn a_broken_key_file_stops_the_start_rather_than_let_anybody_in() {
     let mut config = Config::read(&reprise::config::Source::new(None, [], flags)).unwrap();
     config.policy.mode = CacheMode::Exact;
     config.accounts.ledger.path = Some(folder.path().to_owned());
+    config.store.path = reprise::config::StorePath::Off;
     let refused = reprise::app::start(config).await.err().expect("refused").to_string();
     assert!(refused.contains("keys' file"), "{refused}");
 }

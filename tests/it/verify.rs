@@ -9,11 +9,12 @@ struct Tally {
     refused: f64,
     passed: f64,
     wrong: Vec<String>,
+    missed: Vec<String>,
 }
 
 fn tally(pairs: &str) -> Tally {
     let mut counts: BTreeMap<(bool, bool), u32> = BTreeMap::new();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut missed) = (Vec::new(), Vec::new());
     for line in pairs.lines() {
         let pair: serde_json::Value = serde_json::from_str(line).unwrap();
         let text = |field: &str| pair[field].as_str().unwrap().to_owned();
@@ -23,8 +24,9 @@ fn tally(pairs: &str) -> Tally {
         let near = Near { asked: &asked, stored: &stored, cosine, gap: None };
         let served = matches!(judge(&near, Strictness::Strict), Judgement::Same { .. });
         *counts.entry((same, served)).or_default() += 1;
-        if served && !same {
-            wrong.push(format!("{}: {} | {}", text("rule"), text("a"), text("b")));
+        if served != same {
+            let list = if served { &mut wrong } else { &mut missed };
+            list.push(format!("{}: {} | {}", text("rule"), text("a"), text("b")));
         }
     }
     let count = |same, served| f64::from(counts.get(&(same, served)).copied().unwrap_or(0));
@@ -32,26 +34,53 @@ fn tally(pairs: &str) -> Tally {
         refused: 100.0 * count(false, false) / (count(false, false) + count(false, true)),
         passed: 100.0 * count(true, true) / (count(true, true) + count(true, false)),
         wrong,
+        missed,
     }
 }
 
+const ENGLISH: &str = include_str!("../verify_pairs/en.jsonl");
+const KOREAN: &str = include_str!("../verify_pairs/ko.jsonl");
+
 #[test]
-fn english_traps_are_refused_and_paraphrases_pass() {
-    let found = tally(include_str!("../verify_pairs/en.jsonl"));
+fn of_all_traps_nearly_every_one_is_refused_and_most_paraphrases_pass() {
+    let found = tally(&[ENGLISH, KOREAN].concat());
     assert!(found.refused >= 97.0, "{} % refused: {:#?}", found.refused, found.wrong);
-    assert!(found.passed >= EN_PASS, "{} % passed", found.passed);
+    assert!(found.passed >= 85.0, "{} % passed: {:#?}", found.passed, found.missed);
 }
 
 #[test]
-fn korean_traps_are_refused_and_paraphrases_pass() {
-    let found = tally(include_str!("../verify_pairs/ko.jsonl"));
-    assert!(found.refused >= 97.0, "{} % refused: {:#?}", found.refused, found.wrong);
-    assert!(found.passed >= KO_PASS, "{} % passed", found.passed);
+fn each_language_holds_its_own_floor() {
+    for (pairs, floor) in [(ENGLISH, EN_PASS), (KOREAN, KO_PASS)] {
+        let found = tally(pairs);
+        assert!(found.refused >= 97.0, "{} % refused: {:#?}", found.refused, found.wrong);
+        assert!(found.passed >= floor, "{} % passed: {:#?}", found.passed, found.missed);
+    }
 }
 
-/// Measured floors, in percent, not the aim: 85 is the aim of both, and both fall short of it (82.7 and 70.8).
-const EN_PASS: f64 = 80.0;
-const KO_PASS: f64 = 68.0;
+/// A little below what was measured (89.6 and 82.0), in percent; 85 is the aim of both, and Korean falls short of it.
+const EN_PASS: f64 = 87.0;
+const KO_PASS: f64 = 79.0;
+
+#[test]
+fn the_set_is_large_half_paraphrases_and_has_every_rule_in_both_languages() {
+    let mut sames = 0;
+    let mut count = 0;
+    for pairs in [ENGLISH, KOREAN] {
+        let mut rules = BTreeMap::new();
+        for line in pairs.lines() {
+            let pair: serde_json::Value = serde_json::from_str(line).unwrap();
+            let same = pair["same"].as_bool().unwrap();
+            (count, sames) = (count + 1, sames + usize::from(same));
+            *rules.entry(pair["rule"].as_str().unwrap().to_owned()).or_insert(0) += usize::from(!same);
+        }
+        for rule in
+            ["numbers", "negation", "opposites", "order", "names", "question", "words", "quoted", "language"]
+        {
+            assert!(rules.get(rule).is_some_and(|traps| *traps > 0), "{rule}");
+        }
+    }
+    assert!(count >= 400 && sames * 2 >= count, "{count} pairs, {sames} of them the same");
+}
 
 #[test]
 fn odd_texts_are_read_without_a_panic() {

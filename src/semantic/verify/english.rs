@@ -143,6 +143,16 @@ const IRREGULAR: &[(&str, &str)] = &[
     ("hundred", "hundred"),
 ];
 
+/// Whether a word is an irregular participle that has no other use.
+pub fn is_participle(word: &str) -> bool {
+    const FORMS: &[&str] = &[
+        "made", "built", "written", "sent", "taken", "given", "stolen", "spoken", "broken", "chosen",
+        "known", "found", "sold", "bought", "paid", "held", "kept", "grown", "driven", "eaten", "drawn",
+        "shown", "thrown", "worn",
+    ];
+    FORMS.contains(&word)
+}
+
 /// The stem of a lower-case word. Non-ASCII words are only cut of a possessive.
 pub fn stem(word: &str) -> String {
     let word = word.strip_suffix("'s").unwrap_or(word);

@@ -29,6 +29,10 @@ impl Kinds {
     /// 0: alike; 1: worded otherwise; 2: they ask for different things.
     pub fn apart(self, other: Kinds) -> u8 {
         let (a, b) = (self.0 & SURE, other.0 & SURE);
+        // "Who is faster, A or B" and "which of A and B is faster": the alternatives say what is asked for.
+        if self.0 & other.0 & EITHER != 0 {
+            return u8::from(self.0 != other.0);
+        }
         if a != 0 && b != 0 {
             return if a & b != 0 { u8::from(a != b) } else { 2 };
         }

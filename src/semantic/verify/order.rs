@@ -32,45 +32,91 @@ pub fn compare(a: &Reading, b: &Reading, aligned: &Alignment) -> Order {
     if n < 2 {
         return out;
     }
-    let turned =
-        (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).filter(|(i, j)| places[*i] > places[*j]).count();
-    out.turned = turned as f32 / (n * (n - 1) / 2) as f32;
+    let crossing: Vec<(usize, usize)> = (0..n)
+        .flat_map(|i| (i + 1..n).map(move |j| (i, j)))
+        .filter(|(i, j)| places[*i] > places[*j])
+        .collect();
+    out.turned = crossing.len() as f32 / (n * (n - 1) / 2) as f32;
     let kept = places.windows(2).filter(|w| w[1] > w[0] && w[1] - w[0] <= 1).count();
     out.kept = kept as f32 / (n - 1) as f32;
-    let drops = places.windows(2).filter(|w| w[0] > w[1]).count();
+    // "Is tax included in the price" / "does the price include tax": the passive turns round who and what.
     // "The difference between tea and coffee" is symmetric by itself.
     let symmetric = a.words.iter().any(|w| w.text.starts_with("differ") || w.text.starts_with("compar"));
-    out.scrambled = drops > 0 && !symmetric && !moved_phrase(&places, drops);
+    out.scrambled = !symmetric
+        && a.passive == b.passive
+        && !moved_phrase(&places)
+        && crossing.iter().any(|pair| apart(&places, *pair));
     out
 }
 
 /// One block moved to the front or the end: a single drop, and all behind it is smaller than all before it.
-fn moved_phrase(places: &[usize], drops: usize) -> bool {
-    drops == 1 && places.last() < places.first()
+fn moved_phrase(places: &[usize]) -> bool {
+    places.windows(2).filter(|w| w[0] > w[1]).count() == 1 && places.last() < places.first()
+}
+
+/// Whether two words that changed places stand apart in both texts. Neighbours in one of them are only worded otherwise: "the status
+/// of my order" / "my order status", "convert atoms" / "atoms converted". "Dogs chase cats" / "cats chase dogs" is another matter.
+fn apart(places: &[usize], (i, j): (usize, usize)) -> bool {
+    let between = places.iter().filter(|place| (places[j]..places[i]).contains(place)).count();
+    j - i > 1 && between > 1
 }
 
 fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
-    if [Role::From, Role::To, Role::Than].iter().any(|role| passed_on(*role, a, b, aligned)) {
+    if passed_on(Role::From, a, b, aligned) || passed_on(Role::Than, a, b, aligned) {
         return true;
     }
-    let mut swapped = 0;
+    if turned_to(a, b, aligned) {
+        return true;
+    }
+    let (mut to_object, mut from_object, mut from_to, mut to_from) = (false, false, 0, 0);
+    let mut rejected = false;
     let compares = |words: &[Word]| words.iter().any(|w| w.role == Role::Than);
     let both_compare = compares(&a.words) && compares(&b.words);
     for (word, found) in a.words.iter().zip(&aligned.a) {
         let Some(other) = found.to.map(|at| &b.words[at]) else { continue };
         match (word.role, other.role) {
-            (Role::From, Role::To) | (Role::To, Role::From) => return true,
-            (Role::Rejected, x) | (x, Role::Rejected) if x != Role::Rejected => swapped += 2,
-            (Role::Than, Role::Subject | Role::Topic | Role::Object)
-            | (Role::Subject | Role::Topic | Role::Object, Role::Than) => swapped += 2,
-            (Role::Than, Role::None) | (Role::None, Role::Than) if both_compare => return true,
-            (Role::Subject | Role::To, Role::Object) | (Role::Object, Role::Subject | Role::To) => {
-                swapped += 1
+            (Role::From, Role::To) => from_to += 1,
+            (Role::To, Role::From) => to_from += 1,
+            (Role::Rejected, Role::Than) | (Role::Than, Role::Rejected) => {}
+            (Role::Rejected, role) if role != Role::Rejected => {
+                rejected |= !wanted_too(word, a) && !b.polarity.instead
             }
+            (role, Role::Rejected) if role != Role::Rejected => {
+                rejected |= !wanted_too(other, b) && !a.polarity.instead
+            }
+            (Role::Than, Role::Subject | Role::Topic | Role::Object) if !wanted_too(word, a) => return true,
+            (Role::Subject | Role::Topic | Role::Object, Role::Than) if !wanted_too(other, b) => return true,
+            (Role::Than, Role::None) | (Role::None, Role::Than) if both_compare => return true,
+            (Role::Subject | Role::To, Role::Object) => to_object = true,
+            (Role::Object, Role::Subject | Role::To) => from_object = true,
             _ => {}
         }
     }
-    swapped >= 2
+    // "에서" and "로" also name where and by what means: one word alone turns round only on the way somewhere.
+    let turned = if a.hangul { from_to > 0 && to_from > 0 || travels(a) || travels(b) } else { true };
+    rejected || to_object && from_object || (from_to + to_from > 0 && turned)
+}
+
+/// Whether a Korean text is about a way from somewhere to somewhere.
+fn travels(text: &Reading) -> bool {
+    const WAYS: &[&str] =
+        &["가", "간", "갈", "오", "온", "올", "출발", "도착", "이동", "옮기", "옮겨", "보내", "떠나"];
+    text.words.iter().any(|w| WAYS.contains(&&*w.text))
+}
+
+/// Whether a word that is rejected, or the lesser of two, also stands elsewhere in its text: "지난 겨울 말고 이번 겨울".
+fn wanted_too(word: &Word, text: &Reading) -> bool {
+    text.words.iter().any(|w| w.concept == word.concept && !matches!(w.role, Role::Rejected | Role::Than))
+}
+
+/// "Dollars to euros" / "euros to dollars": `to` has gone to the other of two words that changed places. English only; before a verb
+/// ("to check") it says nothing, and Korean marks the pair by particles.
+fn turned_to(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
+    let shared = || aligned.a.iter().enumerate().filter_map(|(i, found)| Some((i, found.to?)));
+    let to = |words: &[Word], at: usize| words[at].role == Role::To && !words[at].hangul;
+    shared().filter(|(i, j)| to(&a.words, *i) && !to(&b.words, *j)).any(|(i, j)| {
+        shared().any(|(k, l)| !to(&a.words, k) && to(&b.words, l) && (i < k) != (j < l) && i.abs_diff(k) == 1)
+    })
 }
 
 /// Whether a role has gone from one shared word to another: "서울에서 부산 가는" / "부산에서 서울 가는", where
@@ -106,6 +152,39 @@ mod tests {
         let (asked, stored) = (Reading::of(asked), Reading::of(stored));
         let near = Near { asked: &asked, stored: &stored, cosine: 0.98, gap: None };
         matches!(judge(&near, Strictness::Strict), Judgement::Different(_))
+    }
+
+    fn clash(a: &str, b: &str) -> bool {
+        let (a, b) = (Reading::of(a), Reading::of(b));
+        let compared = crate::semantic::verify::features::compare(&a, &b, 0.95);
+        compared.order.roles_clash || compared.order.scrambled
+    }
+
+    #[test]
+    fn the_same_roles_in_other_words_do_not_clash() {
+        for (a, b) in [
+            ("check the current status of my order", "see my order current status"),
+            ("does the price include tax", "is tax included in the price"),
+            ("I want to track the refund", "refund tracking please"),
+            ("실외 말고 실내로 계획을 잡아", "실외보다는 실내로 계획을 잡아"),
+            ("지난 겨울 말고 이번 겨울 사용량", "이번 겨울 사용량"),
+            ("나쁜 생각 하지 말고 쉬어", "나쁜 생각 말고 쉬어"),
+        ] {
+            assert!(!clash(a, b), "{a} | {b}");
+        }
+    }
+
+    #[test]
+    fn swapped_roles_clash() {
+        for (a, b) in [
+            ("convert dollars to euros", "convert euros to dollars"),
+            ("why do dogs chase cats", "why do cats chase dogs"),
+            ("is Java faster than Python", "is Python faster than Java"),
+            ("우산 말고 우비 챙겨", "우비 말고 우산 챙겨"),
+            ("철수가 영희를 좋아해", "영희가 철수를 좋아해"),
+        ] {
+            assert!(clash(a, b), "{a} | {b}");
+        }
     }
 
     #[test]

@@ -17,14 +17,17 @@ pub struct Polarity {
     pub trouble: bool,
     /// Said with a denial: "does not work", "cannot".
     pub fails: bool,
-    /// An order not to: "don't …", "-지 마".
+    /// An order not to: "don't …".
     pub forbids: bool,
+    /// Says what not to do only to say what to do instead: "-지 말고". The denial may be left out, or said on its own.
+    pub instead: bool,
 }
 
 impl Polarity {
     /// Whether two texts affirm and deny alike.
     pub fn agrees(self, other: Polarity) -> bool {
-        self.negative() == other.negative() && self.forbids == other.forbids
+        let instead = self.instead || other.instead;
+        (instead || self.negative() == other.negative()) && self.forbids == other.forbids
     }
 
     /// Denies once (two denials cancel out), or says that something does not work.
@@ -40,6 +43,7 @@ pub fn english(words: &[&str]) -> Polarity {
         let before = |n: usize| at.checked_sub(n).map_or("", |i| words[i]);
         let after = |n: usize| words.get(at + n).copied().unwrap_or("");
         match *word {
+            "not" if matches!(after(1), "remember" | "recall") => {}
             "not" if matches!(before(1), "can" | "could") && at >= 2 && after(1) != "i" => {
                 (found.trouble, found.fails) = (true, true);
             }
@@ -48,15 +52,14 @@ pub fn english(words: &[&str]) -> Polarity {
             "not" if matches!(after(1), "work" | "working" | "able") => {
                 (found.trouble, found.fails) = (true, true)
             }
-            "not" if matches!(after(1), "remember" | "recall") => {}
             "not" => {
                 found.denials += 1;
                 found.forbids |= before(1) == "do" && (at == 1 || matches!(before(2), "please" | "."));
             }
-            "never" | "without" | "neither" | "nor" | "none" | "nobody" | "nothing" | "stop" | "except"
-            | "excluding" | "avoid" | "instead" | "prevent" | "hardly" | "nowhere" | "unlike" => {
-                found.denials += 1
-            }
+            "never" | "without" | "neither" | "nor" | "none" | "nobody" | "nothing" | "except"
+            | "excluding" | "instead" | "hardly" | "nowhere" | "unlike" | "stop" | "stops" | "stopping"
+            | "stopped" | "avoid" | "avoids" | "avoiding" | "avoided" | "prevent" | "prevents"
+            | "preventing" | "prevented" => found.denials += 1,
             "no" if !matches!(after(1), "," | "." | "") && after(1) != "matter" => found.denials += 1,
             "unable" => (found.trouble, found.fails) = (true, true),
             "fail" | "fails" | "failed" | "failing" | "failure" | "problem" | "problems" | "issue"
@@ -70,7 +73,7 @@ pub fn english(words: &[&str]) -> Polarity {
 }
 
 /// Reads Korean denials. Two cancel out ("하지 않으면 안 돼": must), so they are counted. "아니" and "모르겠" at the end of a request ("언제인지
-/// 아니?", "어떻게 하는지 모르겠네") only ask, "아니면" only joins, and "X 말고" names what is not meant, which is a role, not a denial.
+/// 아니?", "어떻게 하는지 모르겠네") only ask, "아니면" only joins, and "X 말고" and "X 아닌" name what is not meant, which is a role, not a denial.
 pub fn korean(tokens: &[Token]) -> Polarity {
     let mut found = Polarity::default();
     let hangul: Vec<&str> =
@@ -80,23 +83,59 @@ pub fn korean(tokens: &[Token]) -> Polarity {
         let starts = |list: &[&str]| list.iter().any(|head| word.starts_with(head));
         let has = |list: &[&str]| list.iter().any(|part| word.contains(part));
         let last = at + 1 == hangul.len();
-        if word.contains("말고") || next.starts_with("말고") || starts(&["아니면", "아니라면", "아니고"])
+        let after = hangul.get(at + 2).copied().unwrap_or("");
+        found.instead |= word.ends_with("지말고") || (word.ends_with('지') && next.starts_with("말고"));
+        // "잊지 마" and "잊으면 안 돼" are "remember".
+        let forgets = |word: &str| FORGETTING.iter().any(|head| word.starts_with(head));
+        let reminds = forgets(word) || (at > 0 && forgets(hangul[at - 1]));
+        if word.contains("말고")
+            || next.starts_with("말고")
+            || starts(&["아니면", "아니라면", "아니고", "아니라", "아닌"])
+            || reminds
+            || (starts(&["마", "말"]) && at > 0 && hangul[at - 1].ends_with('지'))
         {
             continue;
         }
-        let forbids = has(&["지마", "지말", "금지", "삼가", "자제"])
-            || starts(&["금합", "금해", "그만", "큰일", "혼나", "혼난"])
-            || (word.ends_with('지') && next.starts_with(['마', '말']));
+        let forbids = has(&["지마", "지말", "지맙", "금물", "금지", "삼가", "자제"])
+            || starts(&["금합", "금해", "그만", "큰일", "혼나", "혼난", "죽는"])
+            || (word.ends_with('지') && (prohibits(next) || next == "좀" && prohibits(after)));
         let no_good = starts(&["안돼", "안된", "안됩", "안되"])
             || (*word == "안" && next.starts_with(['돼', '된', '됩', '되']));
         let denies = matches!(*word, "안" | "못")
             || has(&["지않", "지못"])
-            || starts(&["않", "못하", "못해", "못한", "없", "아닌", "안하", "안해", "안가", "안먹"])
+            || starts(&["않", "못하", "못해", "못한", "없", "안하", "안해", "안가", "안먹"])
             || (word.starts_with("아니") && !last);
         found.denials += u8::from(forbids || no_good || denies);
         found.trouble |= starts(&["오류", "에러", "고장", "문제", "실패"]);
     }
     found
+}
+
+/// Verbs whose denial asks to do something.
+const FORGETTING: &[&str] = &["잊지", "잊으", "잊어", "까먹", "빼먹"];
+
+/// Whether this word, behind `-지`, forbids: "마", "말아", "맙시다", and not "말해줘" or "마치".
+fn prohibits(word: &str) -> bool {
+    const FORMS: &[&str] = &[
+        "마",
+        "마라",
+        "마요",
+        "마세요",
+        "마십시오",
+        "마시",
+        "말아",
+        "말라",
+        "말자",
+        "말렴",
+        "말거라",
+        "말게",
+        "말길",
+        "말도록",
+        "맙",
+    ];
+    word == "말"
+        || word == "마"
+        || FORMS.iter().any(|form| word.starts_with(form) && !word.starts_with("마치"))
 }
 
 #[cfg(test)]
@@ -112,6 +151,17 @@ mod tests {
         assert!(!agree("Should I eat before the test?", "Should I not eat before the test?"));
         assert!(!agree("회의에 가도 돼?", "회의에 안 가도 돼?"));
         assert!(!agree("창문 열어", "창문 열지 마"));
+    }
+
+    #[test]
+    fn to_forbid_has_many_forms_and_not_to_forget_is_to_remember() {
+        assert!(agree("현관문 잠그지 마", "현관문 잠그지 좀 마라"));
+        assert!(agree("현관문 잠그지 마", "현관문 잠그지 맙시다"));
+        assert!(agree("회의 잊지 마", "회의 기억해"));
+        assert!(agree("비 올지 눈 올지 말해줘", "비 올지 눈 올지 알려줘"));
+        assert!(agree("큰길 피하지 말고 큰길로 가", "큰길로 가"));
+        assert!(!agree("저장해줘", "저장하지 말아줘"));
+        assert!(agree("How can we prevent fires?", "How can fires be avoided?"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A stored question is read when it is stored and kept beside its vector; a lookup reads the asked question once and
 //! compares it with a handful of readings. About 10 to 30 µs a short question, and one to three kilobytes.
 
-use super::english::{expand, stem};
+use super::english::{expand, is_participle, stem};
 use super::kind::{self, Kinds};
 use super::korean::{Role, analyse};
 use super::lexicon::{LEXICON, Side};
@@ -72,6 +72,8 @@ pub struct Reading {
     /// Hangul stems without spaces.
     pub joined: Box<str>,
     pub hangul: bool,
+    /// Said in the passive: "is included", "was written by". Its subject is the other's object.
+    pub passive: bool,
 }
 
 impl Reading {
@@ -93,6 +95,7 @@ impl Reading {
         } else {
             out.polarity = polarity::english(&plain);
             out.kinds = kind::english(&plain);
+            out.passive = passive(&plain);
         }
         let taken = out.read_slots(&tokens);
         out.read_words(&tokens, &english, &taken);
@@ -133,7 +136,7 @@ impl Reading {
             }
             at += read.used.max(1);
         }
-        self.values.clone_from(&self.slots);
+        self.values = slots::in_date_order(&self.slots);
         self.slots.sort_unstable();
         taken
     }
@@ -151,7 +154,8 @@ impl Reading {
                 continue;
             }
             if token.class == Class::Hangul {
-                self.hangul_word(&token.text);
+                let behind_verb = at > 0 && english[at - 1].0.ends_with('지');
+                self.hangul_word(&token.text, behind_verb);
                 at += 1;
                 continue;
             }
@@ -186,12 +190,14 @@ impl Reading {
         }
     }
 
-    fn hangul_word(&mut self, text: &str) {
+    /// `behind_verb`: the word before is a verb's stem with `-지`, so that "말고" forbids it and rejects no noun.
+    fn hangul_word(&mut self, text: &str, behind_verb: bool) {
         let lexicon = &*LEXICON;
         let cut = analyse(text);
         let key = hash(cut.stem);
         let frame = lexicon.korean_frame.contains(text) || lexicon.korean_frame.contains(cut.stem);
-        let rejects = text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지'));
+        let rejects = text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지'))
+            || text.strip_suffix("대신").is_some();
         let role = if rejects { Role::Rejected } else { cut.role };
         let concept = lexicon.korean_concept(cut.stem).unwrap_or(key);
         let weight = if frame { 0.0 } else { lexicon.korean_weight(cut.stem) };
@@ -207,8 +213,8 @@ impl Reading {
             verbal: cut.verbal,
             role,
         };
-        if word.role == Role::Rejected && text == "말고" {
-            if let Some(last) = self.words.last_mut().filter(|last| !last.verbal) {
+        if REJECTING.contains(&text) {
+            if let Some(last) = self.words.last_mut().filter(|last| !last.verbal && !behind_verb) {
                 last.role = Role::Rejected;
             }
         } else if !frame || !word.sides().is_empty() {
@@ -216,6 +222,17 @@ impl Reading {
         }
     }
 }
+
+/// Whether a form of "be" is followed by a participle, with at most four words between ("is tax also included").
+fn passive(words: &[&str]) -> bool {
+    const BE: &[&str] = &["is", "are", "was", "were", "be", "been", "being", "get", "gets", "got"];
+    let participle = |word: &&str| word.len() > 4 && (word.ends_with("ed") || is_participle(word));
+    (words.iter().enumerate())
+        .any(|(at, word)| BE.contains(word) && words[at + 1..].iter().take(5).any(participle))
+}
+
+/// Words that reject the noun before them: "우산 말고", "우산 대신", "우산이 아닌".
+const REJECTING: &[&str] = &["말고", "대신", "대신에", "대신으로", "아니고", "아니라", "아닌"];
 
 /// Words, numbers and ids in order, contractions written out, each with its token's index. Sentence ends stay as ".".
 fn expanded(tokens: &[Token]) -> Vec<(&str, usize)> {
@@ -273,4 +290,36 @@ fn grams(tokens: &[Token]) -> Vec<u32> {
         .collect();
     out.sort_unstable();
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reading;
+
+    /// The values of two texts in order agree.
+    fn alike(a: &str, b: &str) -> bool {
+        Reading::of(a).values == Reading::of(b).values
+    }
+
+    #[test]
+    fn every_way_to_write_a_value_is_one_value() {
+        for (a, b) in [
+            ("pay 1,000", "pay one thousand"),
+            ("at 3pm", "at 15:00"),
+            ("오후 3시에", "15시에"),
+            ("두 개", "2개"),
+            ("10만원 송금", "100,000원 송금"),
+            ("삼십분 뒤", "30분 뒤"),
+        ] {
+            assert!(alike(a, b), "{a} | {b}: {:?} {:?}", Reading::of(a).values, Reading::of(b).values);
+        }
+    }
+
+    #[test]
+    fn a_date_is_one_date_in_any_order_of_its_parts() {
+        for date in ["May 1, 2024", "1 May 2024", "2024-05-01", "2024/5/1"] {
+            assert!(alike(&format!("deliver on {date}"), "deliver on 2024-05-01"), "{date}");
+        }
+        assert!(!alike("from May 3 to June 5", "from June 3 to May 5"));
+    }
 }

@@ -1,8 +1,9 @@
 //! The learned score: P(one answer serves both), from [`features`](super::features).
 //!
-//! Gradient-boosted trees, a few kilobytes, in `models/verifier-score.txt`: written by `scripts/train-verifier` with its provenance
-//! at its head. One line a tree, nodes in preorder: `feature threshold` for a split (left if not greater), `= value` for a leaf; the
-//! sum of leaves goes through a logistic function. A few microseconds for all trees.
+//! Gradient-boosted trees in `models/verifier-score.txt`, written by `scripts/train-verifier`; their provenance stands beside them.
+//! `score korean` opens the trees for two Korean texts and `score other` those for all others. One line a tree, nodes in preorder:
+//! `feature threshold` for a split (left if not greater), `= value` for a leaf; the sum of leaves goes through a logistic function. A
+//! few microseconds for all trees.
 
 use super::features::{COUNT, NAMES};
 use std::sync::LazyLock;
@@ -13,18 +14,26 @@ enum Node {
     Leaf(f32),
 }
 
+#[derive(Default)]
 struct Score {
     bias: f32,
     trees: Vec<Vec<Node>>,
 }
 
-static SCORE: LazyLock<Score> =
-    LazyLock::new(|| Score::read(include_str!("../../../models/verifier-score.txt")));
+#[derive(Default)]
+struct Scores {
+    korean: Score,
+    other: Score,
+}
 
-/// P(one answer serves both), 0 to 1.
-pub fn probability(features: &[f32; COUNT]) -> f32 {
-    let sum: f32 = SCORE.trees.iter().map(|tree| walk(tree, features)).sum();
-    1.0 / (1.0 + (-(sum + SCORE.bias)).exp())
+static SCORES: LazyLock<Scores> =
+    LazyLock::new(|| Scores::read(include_str!("../../../models/verifier-score.txt")));
+
+/// P(one answer serves both), 0 to 1; `korean` where both texts are.
+pub fn probability(features: &[f32; COUNT], korean: bool) -> f32 {
+    let score = if korean { &SCORES.korean } else { &SCORES.other };
+    let sum: f32 = score.trees.iter().map(|tree| walk(tree, features)).sum();
+    1.0 / (1.0 + (-(sum + score.bias)).exp())
 }
 
 fn walk(tree: &[Node], features: &[f32; COUNT]) -> f32 {
@@ -40,12 +49,16 @@ fn walk(tree: &[Node], features: &[f32; COUNT]) -> f32 {
     }
 }
 
-impl Score {
-    fn read(text: &str) -> Score {
-        let mut score = Score { bias: 0.0, trees: Vec::new() };
+impl Scores {
+    fn read(text: &str) -> Scores {
+        let mut scores = Scores::default();
+        let mut korean = false;
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let mut parts = line.split_whitespace();
-            match parts.next() {
+            let word = parts.next();
+            let score = if korean { &mut scores.korean } else { &mut scores.other };
+            match word {
+                Some("score") => korean = parts.next() == Some("korean"),
                 Some("bias") => score.bias = parts.next().and_then(|n| n.parse().ok()).unwrap_or(0.0),
                 Some("tree") => {
                     let mut tree = Vec::new();
@@ -55,7 +68,7 @@ impl Score {
                 _ => {}
             }
         }
-        score
+        scores
     }
 }
 
@@ -73,4 +86,37 @@ fn grow<'a>(parts: &mut impl Iterator<Item = &'a str>, tree: &mut Vec<Node>) {
     let right = tree.len();
     tree[at] = Node::Split(feature, value, right);
     grow(parts, tree);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_scores_are_read_whole_and_know_every_feature_they_name() {
+        let text = include_str!("../../../models/verifier-score.txt");
+        let count = text.lines().filter(|line| line.starts_with("tree ")).count();
+        assert_eq!(SCORES.korean.trees.len() + SCORES.other.trees.len(), count);
+        assert!(!SCORES.korean.trees.is_empty() && !SCORES.other.trees.is_empty());
+        let named =
+            text.lines().flat_map(str::split_whitespace).filter(|part| part.starts_with(char::is_alphabetic));
+        let known = ["score", "korean", "other", "bias", "tree"];
+        for name in named.filter(|name| {
+            !known.contains(name) && !text.lines().any(|l| l.starts_with('#') && l.contains(name))
+        }) {
+            assert!(NAMES.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tree_is_walked_left_where_the_feature_is_not_greater() {
+        let scores = Scores::read("score korean\nbias 0.5\ntree cosine 0.8 = -1 overlap 0.5 = 1 = 2");
+        let at = |cosine: f32, overlap: f32| {
+            let mut features = [0.0; COUNT];
+            (features[0], features[2]) = (cosine, overlap);
+            walk(&scores.korean.trees[0], &features)
+        };
+        assert_eq!((at(0.8, 1.0), at(0.9, 0.5), at(0.9, 0.6)), (-1.0, 1.0, 2.0));
+        assert_eq!((scores.korean.bias, scores.other.trees.len()), (0.5, 0));
+    }
 }

@@ -74,9 +74,14 @@ fn number(tokens: &[Token], at: usize) -> Read {
         used = 2;
     } else if let Some(scale) = scale(after) {
         (value, used) = (value * scale, 2);
-    } else if let Some((scale, rest)) = korean_scale(after) {
-        value *= scale;
-        used = if rest.is_empty() { 2 } else { 1 };
+    } else if let Some(scale) = korean_scale(after) {
+        (value, used) = (value * scale, 2);
+    } else if next.is_some_and(|t| t.glued)
+        && after.starts_with('시')
+        && !after.starts_with("시간")
+        && value > 12.0
+    {
+        return Read { slot: Some(Slot::Time(value as u16 * 60)), used: 2 };
     }
     Read { slot: Some(whole(value)), used }
 }
@@ -91,6 +96,29 @@ pub fn date(text: &str) -> Option<[Slot; 3]> {
     let (month, day): (u8, u8) = (month.parse().ok()?, day.parse().ok()?);
     let known = (1..=12).contains(&month) && (1..=31).contains(&day);
     known.then_some([whole(year.parse().ok()?), Slot::Month(month), whole(f64::from(day))])
+}
+
+/// The values as they come, but the parts of a date as year, month, day: "May 1, 2024" and "1 May 2024" are 2024-05-01.
+pub fn in_date_order(values: &[Slot]) -> Vec<Slot> {
+    let number = |slot: Option<&Slot>, from: i64, to: i64| match slot {
+        Some(Slot::Number(n)) => (from * 1000..=to * 1000).contains(n),
+        _ => false,
+    };
+    let mut out = values.to_vec();
+    for at in 0..out.len() {
+        if !matches!(out[at], Slot::Month(_)) {
+            continue;
+        }
+        if at > 0 && number(out.get(at - 1), 1, 31) && !number(out.get(at + 1), 1, 31) {
+            out.swap(at - 1, at);
+            if number(out.get(at + 1), 1000, 2999) {
+                out[at - 1..=at + 1].rotate_right(1);
+            }
+        } else if number(out.get(at + 1), 1, 31) && number(out.get(at + 2), 1000, 2999) {
+            out[at..at + 3].rotate_right(1);
+        }
+    }
+    out
 }
 
 fn clock(text: &str) -> Option<(u16, u16)> {
@@ -129,11 +157,11 @@ fn scale(word: &str) -> Option<f64> {
     }
 }
 
-/// `만원` -> (10,000, `원`): a Korean power of ten behind digits.
-fn korean_scale(word: &str) -> Option<(f64, &str)> {
+/// `만원` -> 10,000: a Korean power of ten behind digits, with its counter.
+fn korean_scale(word: &str) -> Option<f64> {
     const SCALES: [(&str, f64); 6] =
         [("천만", 1e7), ("백만", 1e6), ("십만", 1e5), ("억", 1e8), ("만", 1e4), ("천", 1e3)];
-    SCALES.iter().find_map(|(text, scale)| word.strip_prefix(text).map(|rest| (*scale, rest)))
+    SCALES.iter().find(|(text, _)| word.starts_with(text)).map(|(_, scale)| *scale)
 }
 
 /// English number words, months and clock words.
@@ -144,8 +172,11 @@ fn spelled(tokens: &[Token], at: usize) -> Read {
     }
     let (mut total, mut used) = (0.0, 0);
     while let Some(word) = tokens.get(at + used) {
+        let scaled = || tokens.get(at + used + 1).is_some_and(|next| scale(&next.text).is_some());
         if let Some(value) = small_number(&word.text) {
             total += value;
+        } else if word.text == "one" && scaled() {
+            total += 1.0;
         } else if let (Some(scale), true) = (scale(&word.text), used > 0) {
             total *= scale;
         } else {

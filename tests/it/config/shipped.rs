@@ -54,19 +54,33 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
     };
     let text: Vec<String> = SHIPPED.lines().map(uncommented).collect();
     let text = text.join("\n").replace("/usr/lib/libonnxruntime.so", &library.display().to_string());
+    let text = text.replace("/etc/ssl/redis-ca.pem", &library.display().to_string());
     let models = TempDir::new().unwrap();
     let text = text
         .replace("file = \"prices.toml\"", "file = \"config/prices.toml\"")
         .replace("models_dir = \"models\"", &format!("models_dir = \"{}\"", models.path().display()));
+    let (key, before) = ("k".repeat(32), "b".repeat(32));
     let environment = [
         ("OPENAI_API_KEY", "sk-1"),
         ("AZURE_OPENAI_API_KEY", "sk-2"),
         ("ANTHROPIC_API_KEY", "sk-3"),
         ("REPRISE_ADMIN_TOKEN", "t"),
         ("SUPPORT_KEY", "k"),
+        ("REPRISE_STORE_KEY", &key),
+        ("REPRISE_STORE_KEY_OLD", &before),
+        ("REDIS_PASSWORD", "p"),
+        ("REPRISE_FLEET_SECRET", "sixteen-or-more-letters"),
     ];
     let config = read_with(&text, &environment, Flags::default()).unwrap();
     assert_eq!((config.upstreams.len(), config.routes.len()), (3, 1));
+
+    let redis = config.redis.expect("[redis] was read");
+    let usual = reprise::config::Redis::at(redis.server.clone());
+    assert_eq!(
+        (&redis.prefix, redis.timeout, redis.connect_timeout),
+        (&usual.prefix, usual.timeout, usual.connect_timeout)
+    );
+    assert_eq!((redis.flight_wait, redis.backlog), (usual.flight_wait, usual.backlog));
 
     let default = read("").unwrap();
     assert_eq!(config.cache, default.cache);

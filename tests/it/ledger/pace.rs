@@ -19,7 +19,9 @@ async fn twenty_thousand_rows_a_second_are_written() {
     let folder = TempDir::new().unwrap();
     let mut config = Config::read(&Source::new(None, [], Flags::default())).unwrap();
     config.accounts.ledger.path = Some(folder.path().to_owned());
-    let accounts = Accounts::open(&config, Clock::start(), Arc::new(Metrics::new()), Tasks::new()).unwrap();
+    let accounts =
+        Accounts::open(&config, Clock::start(), Arc::new(Metrics::new()), Tasks::new(), &[7; 32].into())
+            .unwrap();
     let who = accounts.admit(&mut http::HeaderMap::new()).unwrap();
     let usage = Usage { prompt: 900, completion: 300, ..Usage::default() };
     let began = Instant::now();

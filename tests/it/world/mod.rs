@@ -1,9 +1,10 @@
 //! Our server on port 0 and a scripted upstream; both die with the world.
 
+pub mod redis;
 pub mod upstream;
 
 use reprise::app::{self, Running};
-use reprise::config::{CacheMode, Config, Flags, Source};
+use reprise::config::{CacheMode, Config, Flags, Source, StorePath};
 use serde_json::{Value, json};
 use std::time::Duration;
 use upstream::Upstream;
@@ -108,6 +109,8 @@ impl World {
         };
         let source = Source::new(None, [], flags);
         let mut config = Config::read(&source).expect("a config");
+        // No scene writes into the source tree; one that is about the store names a folder of its own.
+        config.store.path = StorePath::Off;
         // Scenes run beside each other: one that wants a ledger says where.
         config.accounts.ledger.path = None;
         change(&mut config);
@@ -118,6 +121,12 @@ impl World {
     pub async fn of(upstream: Upstream, mut config: Config) -> World {
         config.server.listen.set_port(0);
         config.server.admin_listen.set_port(0);
+        if config.store.path == StorePath::Default {
+            config.store.path = StorePath::Off;
+        }
+        if config.accounts.ledger.path.as_deref() == Some("data".as_ref()) {
+            config.accounts.ledger.path = None;
+        }
         // Somebody else's scene may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = app::start(config).await.expect("the server starts");
@@ -125,6 +134,28 @@ impl World {
         let client =
             reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
         World { upstream, server, client }
+    }
+
+    /// Ended in good order, and started again before the same upstream.
+    pub async fn restarted(self, change: impl FnOnce(&mut Config)) -> World {
+        let World { upstream, server, client } = self;
+        server.drain().await;
+        drop((server, client));
+        World::before(upstream, change).await
+    }
+
+    /// The value of the metric on the line that begins so; `None` where there is no such line.
+    pub async fn metric(&self, line: &str) -> Option<u64> {
+        let shown = read(self.client.get(self.admin("/metrics"))).await;
+        let text = String::from_utf8(shown.body.to_vec()).expect("text");
+        text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
+    }
+
+    /// Looks again until the metric has this value.
+    pub async fn until_metric(&self, line: &str, value: u64) {
+        let settled = async { while self.metric(line).await != Some(value) {} };
+        let last = tokio::time::timeout(Duration::from_secs(60), settled).await;
+        assert!(last.is_ok(), "{line} never became {value}");
     }
 
     pub fn url(&self, path: &str) -> String {

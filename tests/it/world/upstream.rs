@@ -72,6 +72,11 @@ impl Upstream {
         self.script.lock().next.push_back(say);
     }
 
+    /// Takes back what was scripted and not asked for.
+    pub fn unsay(&self) {
+        self.script.lock().next.clear();
+    }
+
     pub fn says(&self, text: &str) {
         self.will(body(200, completion(text)));
     }

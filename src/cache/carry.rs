@@ -1,0 +1,203 @@
+//! Entries to and from other servers, as one run of bytes: a mark, then the codec's bytes of each entry
+//! with their length before them (four bytes, the lowest first). What a key encrypts on disk it encrypts here.
+
+use super::Cache;
+use super::codec::{self, Keys, Stored, Undecodable};
+use super::disk::RowId;
+use ahash::AHashMap;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an export begins with.
+pub const MARK: &[u8] = b"reprise export 1\n";
+/// Entries read from the disk in one go.
+const CHUNK: usize = 128;
+/// Bytes of one entry at most: `cache.max_entry` can be no larger.
+const LONGEST: usize = (1 << 30) + (1 << 20);
+const NO_EXPORT: &str = "this is no export of reprise";
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// What an import came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    pub entries: usize,
+    pub expired: usize,
+    /// A newer recording was there.
+    pub known: usize,
+    /// By the reason's word.
+    pub refused: BTreeMap<&'static str, usize>,
+    /// Why the rest was not read, if it was not.
+    pub broke_off: Option<&'static str>,
+}
+
+impl Cache {
+    /// Every fresh entry, the newest first, in pieces that `take` is given; it says false to stop. From the
+    /// disk where there is one, else from memory (then without vectors). Blocks.
+    pub fn export(&self, mut take: impl FnMut(Bytes) -> bool) {
+        let mut piece = BytesMut::from(MARK);
+        let now = self.clock.now();
+        let Some(disk) = &self.disk else {
+            for entry in self.store.all().filter(|entry| entry.is_fresh(now)) {
+                put_frame(&mut piece, &codec::encode(&entry, None, &Keys::none()));
+                if piece.len() > 1 << 18 && !take(piece.split().freeze()) {
+                    return;
+                }
+            }
+            take(piece.freeze());
+            return;
+        };
+        disk.flush(FLUSH);
+        let mut before = RowId::MAX;
+        loop {
+            let rows = disk.newest(before, CHUNK);
+            let Some(last) = rows.last() else { break };
+            before = last.id;
+            for Stored { entry, embedding, .. } in rows.into_iter().filter_map(|row| row.stored.ok()) {
+                if entry.is_fresh(now) {
+                    put_frame(&mut piece, &codec::encode(&entry, embedding.as_ref(), disk.keys()));
+                }
+            }
+            if !take(piece.split().freeze()) {
+                return;
+            }
+        }
+        take(piece.freeze());
+    }
+
+    /// Keeps one entry of an export, in memory and on disk. `Err`: not decodable.
+    fn import_one(&self, bytes: &[u8], imported: &mut Imported) -> Result<(), Undecodable> {
+        let none = Keys::none();
+        let keys = self.disk.as_ref().map_or(&none, |disk| disk.keys());
+        let Stored { entry, embedding, .. } = codec::decode(bytes, keys)?;
+        let now = self.clock.now();
+        if !entry.is_fresh(now) {
+            imported.expired += 1;
+            return Ok(());
+        }
+        let entry = Arc::new(entry);
+        let known = self.store.has(&entry.key)
+            && self.store.get(&entry.key).is_some_and(|known| known.stored >= entry.stored);
+        if known {
+            imported.known += 1;
+            return Ok(());
+        }
+        imported.entries += 1;
+        let semantic = self.semantic();
+        let usable = semantic
+            .as_ref()
+            .zip(embedding.as_ref())
+            .filter(|(semantic, embedding)| *embedding.model == *semantic.model_name());
+        let extra = usable.map_or(0, |(semantic, _)| semantic.index().bytes_for(&entry.partition));
+        self.store.insert(entry.clone(), extra);
+        if let Some(disk) = &self.disk {
+            disk.put(&entry, embedding.clone());
+        }
+        if let Some(shared) = self.shared() {
+            shared.put(entry.clone(), embedding.clone());
+        }
+        match (usable, &entry.question) {
+            (Some((semantic, embedding)), Some(question)) => {
+                semantic.insert(entry.partition, entry.key, &embedding.vector, question.clone());
+            }
+            (None, Some(_)) if semantic.is_some() => self.wants_vector(entry.key),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn put_frame(out: &mut BytesMut, bytes: &[u8]) {
+    // An entry has at most 1 GiB.
+    out.put_u32_le(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    out.put_slice(bytes);
+}
+
+/// An import in progress: fed as it comes, at any cut.
+pub struct Import {
+    cache: Arc<Cache>,
+    pending: BytesMut,
+    begun: bool,
+    imported: Imported,
+    refused: AHashMap<Undecodable, usize>,
+}
+
+impl Import {
+    pub fn into(cache: Arc<Cache>) -> Import {
+        let (pending, imported) = (BytesMut::new(), Imported::default());
+        Import { cache, pending, begun: false, imported, refused: AHashMap::new() }
+    }
+
+    /// False: this is no export, or not any more; feed no more of it.
+    pub fn feed(&mut self, chunk: &[u8]) -> bool {
+        self.pending.extend_from_slice(chunk);
+        if !self.begun {
+            if self.pending.len() < MARK.len() {
+                return true;
+            }
+            if !self.pending.starts_with(MARK) {
+                self.imported.broke_off = Some(NO_EXPORT);
+                return false;
+            }
+            self.pending.advance(MARK.len());
+            self.begun = true;
+        }
+        while let Some(length) = self.pending.first_chunk::<4>() {
+            let length = u32::from_le_bytes(*length) as usize;
+            if length > LONGEST {
+                self.imported.broke_off = Some("an entry is too long to be one; the file is damaged");
+                return false;
+            }
+            if self.pending.len() < 4 + length {
+                break;
+            }
+            self.pending.advance(4);
+            let bytes = self.pending.split_to(length);
+            if let Err(undecodable) = self.cache.import_one(&bytes, &mut self.imported) {
+                *self.refused.entry(undecodable).or_default() += 1;
+            }
+        }
+        true
+    }
+
+    /// Waits for the disk, where it is far behind. To be called between pieces.
+    pub async fn catch_up(&self) {
+        if let Some(disk) = self.cache.disk.clone() {
+            let _ = tokio::task::spawn_blocking(move || disk.catch_up()).await;
+        }
+    }
+
+    /// What has been taken in, all of it on the disk where there is one.
+    pub async fn finish(mut self) -> Imported {
+        let end = match (self.begun, self.pending.is_empty()) {
+            (false, _) => Some(NO_EXPORT),
+            (true, false) => Some("the file ends in the middle of an entry"),
+            (true, true) => None,
+        };
+        self.imported.broke_off = self.imported.broke_off.or(end);
+        self.imported.refused = self.refused.iter().map(|(why, count)| (why.word(), *count)).collect();
+        self.cache.flush(FLUSH).await;
+        self.imported
+    }
+}
+
+impl Cache {
+    /// Makes what was admitted findable by meaning, waiting for its embedding, and passes it on.
+    pub async fn index_now(&self, entry: &Arc<super::Entry>) {
+        let (Some(semantic), Some(question)) = (self.semantic(), &entry.question) else {
+            return self.publish(entry, None);
+        };
+        if semantic.suits(question).is_err() {
+            return self.publish(entry, None);
+        }
+        match semantic.embed_patiently(question.clone()).await {
+            Ok(vector) => self.publish(entry, Some(vector)),
+            Err(_) => {
+                self.publish(entry, None);
+                self.wants_vector(entry.key);
+            }
+        }
+    }
+}
