@@ -144,7 +144,7 @@ impl Gateway {
             super::served(&visit.tab, &way);
             Ok((way, self.take_apart(&visit, incoming, &missing, &known).await?))
         };
-        let (way, mut reply) = match fetched.await {
+        let (way, (mut reply, usage)) = match fetched.await {
             Ok(fetched) => fetched,
             Err(fault) => {
                 super::not_reached(&visit.tab, &fault);
@@ -164,6 +164,9 @@ impl Gateway {
             };
             leader.head(head);
             parts.iter().for_each(|part| leader.push(part.clone()));
+            if let Some(usage) = usage {
+                leader.cost(usage);
+            }
             leader.complete();
         }
         if visit.policy().headers {
@@ -173,14 +176,15 @@ impl Gateway {
     }
 
     /// Reads the answer, keeps each embedding, and puts the batch together again. An answer that was
-    /// asked for whole goes to the client as it came, whatever we can make of it.
+    /// asked for whole goes to the client as it came, whatever we can make of it. With it comes what the
+    /// batch costs where nothing of it is stored, if that is known.
     async fn take_apart(
         &self,
         visit: &EmbeddingVisit,
         incoming: Incoming,
         missing: &[usize],
         known: &[Option<Arc<Entry>>],
-    ) -> Result<Reply, Fault> {
+    ) -> Result<(Reply, Option<Usage>), Fault> {
         let Incoming { status, mut headers, way, body } = incoming;
         match status.is_success() {
             true => self.prove(visit.caller, visit.settings.config.cache.credential_ttl),
@@ -193,7 +197,7 @@ impl Gateway {
         let Some(answer) = answer else {
             visit.tab.paid(Ended::Failed, None, None);
             if asked_whole || status != StatusCode::OK {
-                return Ok(Reply::whole(status, headers, raw));
+                return Ok((Reply::whole(status, headers, raw), None));
             }
             return Err(Fault::new(
                 Kind::UpstreamBroke,
@@ -208,9 +212,10 @@ impl Gateway {
             return Err(Fault::new(Kind::UpstreamBroke, message));
         }
         // Vectors of another model than the one asked for are never kept.
+        let usage = answer.usage;
         let fresh = if way.substitute { Vec::new() } else { self.keep_all(visit, missing, answer) };
         if asked_whole {
-            return Ok(Reply::whole(status, headers, raw));
+            return Ok((Reply::whole(status, headers, raw), usage));
         }
         let mut fresh = fresh.into_iter();
         let all: Vec<Embedded> = known
@@ -222,7 +227,8 @@ impl Gateway {
             .collect();
         headers.remove(CONTENT_LENGTH);
         headers.remove(CONTENT_ENCODING);
-        Ok(Reply::whole(status, headers, merged(&all.iter().collect::<Vec<_>>())))
+        let all: Vec<&Embedded> = all.iter().collect();
+        Ok((Reply::whole(status, headers, merged(&all)), together(&all)))
     }
 
     fn keep_all(&self, visit: &EmbeddingVisit, missing: &[usize], answer: Answer) -> Vec<Embedded> {

@@ -5,7 +5,7 @@ mod killed;
 mod pace;
 mod roads;
 
-use crate::world::upstream::body;
+use crate::world::upstream::{Say, body};
 use crate::world::{Answer, World, chat_with, read};
 use reprise::accounts::ledger::report::{self, By, Line, Report, Sums, Wanted};
 use reprise::accounts::row::{Kind, Payer};
@@ -206,6 +206,32 @@ async fn a_batch_of_embeddings_is_part_spent_and_part_saved() {
     let sums = total(&world);
     assert_eq!((sums.prompt_tokens, sums.saved_prompt_tokens), (13, 4 + 5));
     assert_eq!((sums.spent, sums.saved), (13 * 20, 9 * 20), "$0.02 for a million");
+}
+
+#[tokio::test]
+async fn a_follower_of_a_batch_of_embeddings_is_saved_what_the_batch_costs() {
+    let folder = TempDir::new().unwrap();
+    let world = kept_in(folder.path(), |_| {}).await;
+    let (release, word) = tokio::sync::oneshot::channel();
+    let answer = json!({ "object": "list", "model": "text-embedding-3-small",
+        "data": [{ "object": "embedding", "index": 0, "embedding": [0.5] }],
+        "usage": { "prompt_tokens": 3, "total_tokens": 3 } });
+    world.upstream.will(Say::After(word, Box::new(body(200, answer))));
+    let ask = json!({ "model": "text-embedding-3-small", "input": "aaaa" });
+    let both = async {
+        let ask = || read(world.post("/v1/embeddings", &ask));
+        tokio::join!(ask(), ask())
+    };
+    let followed = async {
+        let metrics = || read(world.client().get(world.admin("/metrics")));
+        while !metrics().await.body.windows(25).any(|line| line == b"reprise_followers_total 1") {
+            tokio::task::yield_now().await;
+        }
+        release.send(()).unwrap();
+    };
+    tokio::join!(both, followed);
+    let sums = total(&world);
+    assert_eq!((sums.requests, sums.from_cache, sums.spent, sums.saved), (2, 1, 60, 60));
 }
 
 #[tokio::test]
