@@ -45,9 +45,7 @@ impl<'a> Fields<'a> {
 
     /// Takes a member out; null counts as absent.
     pub fn take(&mut self, name: &str) -> Option<&'a RawValue> {
-        let place = self.members.0.iter().position(|(known, _)| known == name)?;
-        let (_, raw) = self.members.0.remove(place);
-        (raw.get() != "null").then_some(raw)
+        self.members.take(name).filter(|raw| raw.get() != "null")
     }
 
     /// Takes a member out, read. `expected` ends the sentence where it is of another kind.
@@ -121,6 +119,18 @@ impl<'a> Members<'a> {
     pub fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         let place = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.remove(place).1)
+    }
+
+    /// Refuses a field of the provider's own that the client gave beside one of OpenAI's that means the same.
+    /// `ours`: which of its fields are filled by OpenAI's; `at`: what stands before their names, `config.` for instance.
+    pub fn not_twice(&self, at: &str, ours: &[(&str, bool)]) -> Result<(), Fault> {
+        match self.names().find(|name| ours.contains(&(*name, true))) {
+            None => Ok(()),
+            Some(twice) => {
+                let why = "given twice, once under this name and once under OpenAI's; give it once";
+                Err(invalid(format!("`{at}{twice}`: {why}")))
+            }
+        }
     }
 }
 

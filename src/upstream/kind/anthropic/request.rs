@@ -186,30 +186,19 @@ pub(in super::super) fn request(body: &[u8], max_tokens: u64) -> Result<Translat
         stream: form.stream,
         rest,
     };
-    not_twice(&request)?;
-    let body = serde_json::to_vec(&request).map_err(unwritable)?;
-    Ok(Translated { body: Bytes::from(body), form })
-}
-
-fn lacks(name: &str, why: &str) -> Fault {
-    invalid(format!("`{name}`: of {PROVIDER}, {why}"))
-}
-
-/// A field of theirs that the client gave beside one of OpenAI's that means the same.
-fn not_twice(request: &Request<'_>) -> Result<(), Fault> {
     let ours = [
         ("system", !request.system.is_empty()),
         ("stop_sequences", !request.stop_sequences.is_empty()),
         ("output_config", request.output_config.is_some()),
         ("thinking", request.thinking.is_some()),
     ];
-    for name in request.rest.names() {
-        if ours.contains(&(name, true)) {
-            let why = "given twice, once under this name and once under OpenAI's; give it once";
-            return Err(invalid(format!("`{name}`: {why}")));
-        }
-    }
-    Ok(())
+    request.rest.not_twice("", &ours)?;
+    let body = serde_json::to_vec(&request).map_err(unwritable)?;
+    Ok(Translated { body: Bytes::from(body), form })
+}
+
+fn lacks(name: &str, why: &str) -> Fault {
+    invalid(format!("`{name}`: of {PROVIDER}, {why}"))
 }
 
 /// System messages, wherever they stand, go before the conversation: Anthropic's own chat API does the

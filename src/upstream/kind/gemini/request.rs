@@ -131,24 +131,14 @@ pub(in super::super) fn request(body: &[u8]) -> Result<(String, Translated), Fau
         generation_config,
         rest,
     };
-    not_twice(&request)?;
-    let body = serde_json::to_vec(&request).map_err(unwritable)?;
-    Ok((model, Translated { body: Bytes::from(body), form }))
-}
-
-fn not_twice(request: &Request<'_>) -> Result<(), Fault> {
     let ours = [
         ("systemInstruction", request.system_instruction.is_some()),
         ("contents", true),
         ("toolConfig", request.tool_config.is_some()),
     ];
-    for name in request.rest.names() {
-        if ours.contains(&(name, true)) {
-            let why = "given twice, once under this name and once under OpenAI's; give it once";
-            return Err(invalid(format!("`{name}`: {why}")));
-        }
-    }
-    Ok(())
+    request.rest.not_twice("", &ours)?;
+    let body = serde_json::to_vec(&request).map_err(unwritable)?;
+    Ok((model, Translated { body: Bytes::from(body), form }))
 }
 
 /// System messages, wherever they stand, become the system instruction. Neighbours of one role become

@@ -111,11 +111,7 @@ pub(super) fn generation<'a>(chat: Chat<'a>, model: &str) -> Result<(Generation<
         thinking_config: effort.map(|effort| thinking(&effort, model)),
         theirs,
     };
-    let set = generation.set();
-    if let Some(twice) = generation.theirs.names().find(|name| set.contains(&(*name, true))) {
-        let why = "given twice, once under this name and once under OpenAI's; give it once";
-        return Err(invalid(format!("`generationConfig.{twice}`: {why}")));
-    }
+    generation.theirs.not_twice("generationConfig.", &generation.set())?;
     Ok((generation, rest))
 }
 
