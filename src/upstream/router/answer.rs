@@ -9,6 +9,7 @@ use super::outcome::{Failed, Failure, Last, Outcome, Refusal, asked_to_wait};
 use super::usage::Counted;
 use crate::base::fault::{Fault, Kind};
 use crate::upstream::{Chunks, Incoming};
+use crate::wire::is_event_stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use http::StatusCode;
@@ -133,11 +134,6 @@ fn too_long(place: &Place) -> Fault {
         road.name
     );
     Fault::new(Kind::UpstreamTimeout, message)
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// Some providers answer 200 and say in the first event that they will not.
