@@ -60,6 +60,8 @@ pub struct Tab {
 #[derive(Debug)]
 struct Open {
     row: Row,
+    /// What an answer that would not do has cost before.
+    before: NanoUsd,
     hold: Option<Hold>,
 }
 
@@ -84,7 +86,7 @@ impl Tab {
             }
         };
         let row = Row { payer, tags, dialect, model: model.into(), ..Row::blank(at) };
-        let open = Mutex::new(Some(Open { row, hold: None }));
+        let open = Mutex::new(Some(Open { row, before: NanoUsd(0), hold: None }));
         Ok(Tab { books, key: who.key.clone(), began: Instant::now(), open })
     }
 
@@ -129,7 +131,7 @@ impl Tab {
     /// Holds here; gives back what is to be held in the fleet too.
     fn hold(&self, body: &[u8]) -> Result<Option<(&Arc<Key>, Hold)>, Fault> {
         let mut slot = self.open.lock();
-        let (Some(key), Some(Open { row, hold })) = (&self.key, slot.as_mut()) else { return Ok(None) };
+        let (Some(key), Some(Open { row, hold, .. })) = (&self.key, slot.as_mut()) else { return Ok(None) };
         let mut held = self.held(key, row, body)?;
         let shared = self.books.joint.shares(key);
         if shared {
@@ -155,6 +157,14 @@ impl Tab {
     pub fn served_by(&self, model: &str) {
         if let Some(open) = self.open.lock().as_mut() {
             open.row.model = model.into();
+        }
+    }
+
+    /// A cheaper model was asked first, whose answer would not do: a row of its own, on the same account.
+    pub fn escalated(&self, model: &str, usage: Option<Usage>) {
+        if let Some(open) = self.open.lock().as_mut() {
+            open.before = self.books.amount(model, usage).usd().unwrap_or_default();
+            self.books.overhead(Kind::Escalation, open.row.payer.clone(), model, usage);
         }
     }
 
@@ -223,12 +233,13 @@ impl Tab {
     }
 
     fn settle(&self, finish: impl FnOnce(&mut Row)) {
-        let Some(Open { mut row, hold }) = self.open.lock().take() else { return };
+        let Some(Open { mut row, before, hold }) = self.open.lock().take() else { return };
         finish(&mut row);
         row.latency = self.began.elapsed();
         if let Some(key) = &self.key {
             let held = hold.map(|hold| hold.cost).unwrap_or_default();
             row.charged = row.spent.usd().unwrap_or(held);
+            row.charged += before;
             let used = row.spent.usage().map(|usage| usage.prompt.saturating_add(usage.completion));
             key.meter.settle(self.books.clock.now(), hold, used, row.charged);
             self.books.joint.settled(key);

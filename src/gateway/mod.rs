@@ -338,6 +338,9 @@ fn served(tab: &Tab, way: &Way) {
     if let Some(model) = &way.model {
         tab.served_by(model);
     }
+    if let Some(escalated) = &way.escalated {
+        tab.escalated(&escalated.model, escalated.usage);
+    }
 }
 
 /// Nothing is charged for a request that did not arrive.

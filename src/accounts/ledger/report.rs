@@ -47,7 +47,7 @@ pub struct Sums {
     pub spent: u64,
     /// What answers from the cache would have cost.
     pub saved: u64,
-    /// What audits, escalations and bought embeddings cost.
+    /// What audits and escalations cost.
     pub overhead: u64,
     /// Requests whose cost or saving is not known: no usage was reported, or the model has no price.
     pub unknown: u64,

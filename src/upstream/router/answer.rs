@@ -156,9 +156,9 @@ fn is_cut_json(headers: &HeaderMap, status: StatusCode, body: &[u8]) -> bool {
 }
 
 /// The start of a body, and how it goes on.
-struct Held {
+pub(super) struct Held {
     status: StatusCode,
-    headers: HeaderMap,
+    pub headers: HeaderMap,
     way: crate::upstream::Way,
     start: Bytes,
     end: End,
@@ -172,6 +172,11 @@ enum End {
 }
 
 impl Held {
+    /// The whole body, where it ended within what was held.
+    pub fn whole(&self) -> Option<&Bytes> {
+        matches!(self.end, End::Whole).then_some(&self.start)
+    }
+
     fn apart(self) -> (Bytes, Incoming) {
         let Held { status, headers, way, start, end } = self;
         let body: Chunks = match end {
@@ -182,14 +187,14 @@ impl Held {
         (start, Incoming { status, headers, way, body })
     }
 
-    fn into_incoming(self) -> Incoming {
+    pub fn into_incoming(self) -> Incoming {
         let (start, mut incoming) = self.apart();
         incoming.body = Box::pin(Joined { start: Some(start), rest: incoming.body });
         incoming
     }
 }
 
-async fn hold(incoming: Incoming, most: usize, until: Instant) -> Held {
+pub(super) async fn hold(incoming: Incoming, most: usize, until: Instant) -> Held {
     hold_from(incoming, Bytes::new(), most, until).await
 }
 
