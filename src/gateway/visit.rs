@@ -195,7 +195,13 @@ impl Gateway {
         let model = read.as_ref().ok().map(|request| request.model());
         let binding = settings.upstream.bind(model, &headers)?;
         let config = &settings.config;
-        let route = config.route_for(target.path(), model, |name| headers.get(name)?.to_str().ok());
+        let callers = &config.accounts.callers;
+        let route = config.route_for(
+            target.path(),
+            model,
+            |name| headers.get(name)?.to_str().ok(),
+            || who.name(callers),
+        );
         let policy = config.policy_of(route);
         let show = policy.headers;
         let mode =

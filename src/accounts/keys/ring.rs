@@ -7,6 +7,7 @@ use crate::base::clock::{Clock, Millis};
 use crate::base::digest::{Credential, Parts};
 use crate::base::fault::{Fault, Kind};
 use crate::config::CacheMode;
+use crate::config::accounts::Caller;
 use crate::config::keys::{Grant, Keys};
 use ahash::AHashMap;
 use http::{HeaderMap, HeaderName};
@@ -99,6 +100,18 @@ impl Admitted {
 
     pub fn ttl(&self) -> Option<Duration> {
         self.grant()?.ttl.map(Duration::from_secs)
+    }
+
+    /// What the config calls whoever asks: the key's name, or the one that a credential's digest was given.
+    pub fn name<'n>(&'n self, callers: &'n [Caller]) -> Option<&'n str> {
+        match &self.key {
+            Some(key) => Some(&key.grant.name),
+            None if callers.is_empty() => None,
+            None => {
+                let digest = self.caller.short();
+                callers.iter().find(|caller| caller.digest == digest).map(|caller| caller.name.as_str())
+            }
+        }
     }
 
     fn grant(&self) -> Option<&Grant> {
