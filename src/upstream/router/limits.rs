@@ -1,7 +1,7 @@
 //! Requests and tokens a minute: what we sent ourselves, and what the provider says is left.
 
 use http::HeaderMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// Sixty seconds and the one that has begun, so that no sixty seconds hold more than the limit.
@@ -70,14 +70,16 @@ pub struct Told {
     pub until: Instant,
 }
 
-/// Reads `x-ratelimit-{limit,remaining,reset}-{what}`. `None` where it does not say what remains.
-/// Without a time to reset, the word holds for a second.
+/// Reads `x-ratelimit-{limit,remaining,reset}-{what}`, or `anthropic-ratelimit-{what}-{limit,remaining,reset}`. `None`
+/// where it does not say what remains. Without a time to reset, the word holds for a second.
 pub fn told(headers: &HeaderMap, what: What, now: Instant) -> Option<Told> {
-    let [limit, remaining, reset] =
-        what.names().map(|name| headers.get(name).and_then(|value| value.to_str().ok()));
-    let remaining = remaining?.trim().parse().ok()?;
-    let span = reset.and_then(span).unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(3_600));
-    Some(Told { limit: limit.and_then(|text| text.trim().parse().ok()), remaining, until: now + span })
+    let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
+    let (remaining, [limit, reset]) =
+        what.names().into_iter().find_map(|[remaining, rest @ ..]| Some((text(remaining)?, rest)))?;
+    let span = text(reset).and_then(|text| span(text).or_else(|| until(text)));
+    let span = span.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(3_600));
+    let limit = text(limit).and_then(|text| text.parse().ok());
+    Some(Told { limit, remaining: remaining.parse().ok()?, until: now + span })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,16 +89,37 @@ pub enum What {
 }
 
 impl What {
-    fn names(self) -> [&'static str; 3] {
+    /// What remains, the limit and when it is full again; by OpenAI's names, then by Anthropic's.
+    fn names(self) -> [[&'static str; 3]; 2] {
         match self {
-            What::Requests => {
-                ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]
-            }
-            What::Tokens => {
-                ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]
-            }
+            What::Requests => [
+                [
+                    "x-ratelimit-remaining-requests",
+                    "x-ratelimit-limit-requests",
+                    "x-ratelimit-reset-requests",
+                ],
+                [
+                    "anthropic-ratelimit-requests-remaining",
+                    "anthropic-ratelimit-requests-limit",
+                    "anthropic-ratelimit-requests-reset",
+                ],
+            ],
+            What::Tokens => [
+                ["x-ratelimit-remaining-tokens", "x-ratelimit-limit-tokens", "x-ratelimit-reset-tokens"],
+                [
+                    "anthropic-ratelimit-tokens-remaining",
+                    "anthropic-ratelimit-tokens-limit",
+                    "anthropic-ratelimit-tokens-reset",
+                ],
+            ],
         }
     }
+}
+
+/// How long until a moment, which Anthropic writes as in RFC 3339. One that has passed is no time at all.
+fn until(text: &str) -> Option<Duration> {
+    let at = humantime::parse_rfc3339_weak(text).ok()?;
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// A span as providers write it: `1s`, `6m0s`, `20ms`, `2m59.56s`, or bare seconds.
@@ -137,7 +160,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let at = httpdate::parse_http_date(after).ok()?;
-    Some(at.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -210,6 +233,15 @@ mod tests {
         assert_eq!(told(&map, What::Requests, now), Some(requests));
         assert_eq!(told(&map, What::Tokens, now).map(|told| told.remaining), Some(149_984));
         assert_eq!(told(&HeaderMap::new(), What::Tokens, now), None);
+        let reset = humantime::format_rfc3339(SystemTime::now() + 90 * S).to_string();
+        let map = headers(&[
+            ("anthropic-ratelimit-tokens-limit", "80000"),
+            ("anthropic-ratelimit-tokens-remaining", "1000"),
+            ("anthropic-ratelimit-tokens-reset", &reset),
+        ]);
+        let tokens = told(&map, What::Tokens, now).unwrap();
+        assert_eq!((tokens.limit, tokens.remaining), (Some(80_000), 1_000));
+        assert!(tokens.until > now + 80 * S && tokens.until <= now + 91 * S);
     }
 
     #[test]
