@@ -3,7 +3,7 @@
 use super::dice::Dice;
 use crate::config::routing::Strategy;
 
-/// What one open deployment is like at this moment.
+/// What one open deployment is like at this moment, as far as the strategy goes by it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
     /// Its place among the model's deployments.
@@ -19,6 +19,13 @@ pub struct Candidate {
     pub spent: u64,
     /// Nano-dollars that this request would cost.
     pub cost: u64,
+}
+
+impl Candidate {
+    /// One of which nothing else is known.
+    pub fn plain(at: usize, weight: u32) -> Candidate {
+        Candidate { at, weight, busy: 0, latency: 0.0, headroom: 1.0, spent: 0, cost: 0 }
+    }
 }
 
 /// Its place in the model. The laws, for candidates that do not change meanwhile:

@@ -154,10 +154,11 @@ pub fn roads(fleet: &Fleet, binding: &Binding, tokens: Tokens, output: u64) -> R
         return Err(NoRoad::Bound);
     }
     let window = |at: &usize| fleet.roads[*at].settings.context_window.unwrap_or(u64::MAX);
-    let takes = |input: u64| {
-        let takes = |at: &usize| input.saturating_add(output) <= window(at);
-        bound.iter().copied().filter(takes).collect::<Vec<usize>>()
-    };
+    let fits = |input: u64| move |at: &usize| input.saturating_add(output) <= window(at);
+    if bound.iter().all(fits(tokens.likely)) {
+        return Ok(bound);
+    }
+    let takes = |input: u64| bound.iter().copied().filter(fits(input)).collect::<Vec<usize>>();
     let surely = takes(tokens.likely);
     if !surely.is_empty() {
         return Ok(surely);

@@ -6,7 +6,7 @@ use super::choice::Candidate;
 use super::limits::{self, Minute, Told, What};
 use super::outcome::Failure;
 use crate::base::money::NanoUsd;
-use crate::config::routing::{Breaker as Rules, Deployment};
+use crate::config::routing::{Breaker as Rules, Deployment, Strategy};
 use crate::telemetry::deployments::DeploymentMetrics;
 use http::HeaderMap;
 use parking_lot::Mutex;
@@ -178,22 +178,31 @@ impl Road {
         if full || !vitals.breaker.lets_through(now) { Gate::Full } else { Gate::Open }
     }
 
-    /// What it is like now, if it is open.
-    pub fn look(&self, at: usize, now: Instant, need: Need, standard: Standard) -> Result<Candidate, Gate> {
+    /// What it is like now, if it is open: what `strategy` goes by, and nothing else.
+    pub fn look(
+        &self,
+        at: usize,
+        now: Instant,
+        need: Need,
+        standard: Standard,
+        strategy: Strategy,
+    ) -> Result<Candidate, Gate> {
         let mut vitals = self.vitals.lock();
         match self.gate_of(&mut vitals, now, need, standard) {
             Gate::Open => {}
             closed => return Err(closed),
         }
-        Ok(Candidate {
-            at,
-            weight: self.settings.weight,
-            busy: self.busy(),
-            latency: vitals.speed.now(now),
-            headroom: vitals.headroom(&self.settings, now),
-            spent: vitals.tokens.used(now),
-            cost: self.cost(need),
-        })
+        let mut one = Candidate::plain(at, self.settings.weight);
+        match strategy {
+            Strategy::Shuffle => {}
+            Strategy::LeastBusy => one.busy = self.busy(),
+            Strategy::Latency => (one.latency, one.busy) = (vitals.speed.now(now), self.busy()),
+            Strategy::Usage => {
+                (one.headroom, one.spent) = (vitals.headroom(&self.settings, now), vitals.tokens.used(now));
+            }
+            Strategy::Cost => one.cost = self.cost(need),
+        }
+        Ok(one)
     }
 
     fn cost(&self, need: Need) -> u64 {

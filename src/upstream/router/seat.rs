@@ -35,8 +35,11 @@ impl Journey<'_> {
             let freed = fleet.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            let fresh: Vec<usize> = candidates.iter().copied().filter(|at| !failed.contains(at)).collect();
-            let place = self.enter(fleet, &fresh, need).or_else(|_| self.enter(fleet, candidates, need));
+            let fresh = || candidates.iter().copied().filter(|at| !failed.contains(at)).collect::<Vec<_>>();
+            let place = match failed.is_empty() {
+                true => self.enter(fleet, candidates, need),
+                false => self.enter(fleet, &fresh(), need).or_else(|_| self.enter(fleet, candidates, need)),
+            };
             let gates = match place {
                 Ok(place) => return Seat::Taken(place),
                 Err(gates) => gates,
@@ -84,7 +87,7 @@ impl Journey<'_> {
             let now = Instant::now();
             let (mut open, mut gates) = (Vec::with_capacity(among.len()), Vec::new());
             for at in among {
-                match fleet.roads[*at].look(*at, now, need, standard) {
+                match fleet.roads[*at].look(*at, now, need, standard, strategy) {
                     Ok(candidate) => open.push(candidate),
                     Err(gate) => gates.push((*at, gate)),
                 }
