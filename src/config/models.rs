@@ -45,6 +45,16 @@ pub(super) fn read(report: &Report<'_>, items: &[Item<'_>], upstreams: &[Upstrea
         let fallback_context_window = chain(&mut section, "fallback_context_window");
         let fallback_content_policy = chain(&mut section, "fallback_content_policy");
         let deployments = read_deployments(report, &mut section, upstreams, strategy);
+        let starred = |one: &Deployment| one.model.as_deref().is_some_and(|there| there.ends_with('*'));
+        if name.as_deref().is_some_and(|name| !name.ends_with('*'))
+            && let Some(one) = deployments.iter().find(|one| starred(one))
+        {
+            let message = format!(
+                "the `model` of \"{}\" ends in \"*\", which stands for what the one of this `name` would; end both so, or neither",
+                one.name
+            );
+            report.problem(section.own(), message);
+        }
         let cascade = read_cascade(report, &mut section, &deployments, upstreams);
         if let Some((cascade, at)) = &cascade {
             if name.iter().chain(&aliases).any(|own| fits(own, &cascade.to)) {

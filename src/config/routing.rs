@@ -2,6 +2,7 @@
 
 use super::{Config, fits};
 use crate::base::money::NanoUsd;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// `[[model]]`: a name that clients use, and what stands behind it.
@@ -66,7 +67,8 @@ pub struct Deployment {
     pub name: String,
     /// The `[[upstream]]` that serves it, by name.
     pub upstream: String,
-    /// The model's name there. `None`: the name under which the model is known here.
+    /// The model's name there; a `*` at its end stands for what the one of a wildcard stands for. `None`: the name
+    /// under which the model is known here.
     pub model: Option<String>,
     /// Its share among those of the same priority. Default 1.
     pub weight: u32,
@@ -237,6 +239,17 @@ impl Model {
     }
 
     /// Whether clients may ask for it by `name`.
+    /// Under which name a deployment is asked for the model that a client calls `name`.
+    pub fn name_there<'n>(&'n self, deployment: &'n Deployment, name: &'n str) -> Cow<'n, str> {
+        let Some(there) = deployment.model.as_deref() else {
+            return Cow::Borrowed(if self.name.ends_with('*') { name } else { &self.name });
+        };
+        let Some(before) = there.strip_suffix('*') else { return Cow::Borrowed(there) };
+        let own = std::iter::once(&self.name).chain(&self.aliases).filter_map(|own| own.strip_suffix('*'));
+        let rest = own.filter_map(|prefix| name.strip_prefix(prefix)).min_by_key(|rest| rest.len());
+        Cow::Owned(format!("{before}{}", rest.unwrap_or(name)))
+    }
+
     pub fn answers_to(&self, name: &str) -> bool {
         fits(&self.name, name) || self.aliases.iter().any(|alias| alias == name)
     }
@@ -283,5 +296,25 @@ impl Config {
         }
         let all = self.upstreams.iter().map(|one| (one.name.as_str(), one.region.as_deref()));
         vec![Model::over(all)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deployment_knows_a_model_by_its_own_name() {
+        let there = |own: &str, there: Option<&str>, asked: &str| {
+            let deployment = Deployment { model: there.map(str::to_owned), ..Deployment::of("a", None) };
+            let model = Model { name: own.to_owned(), ..Model::over(std::iter::empty()) };
+            model.name_there(&deployment, asked).into_owned()
+        };
+        assert_eq!(there("m", None, "alias"), "m");
+        assert_eq!(there("m", Some("m-2024"), "m"), "m-2024");
+        assert_eq!(there("gpt-*", None, "gpt-4o"), "gpt-4o");
+        assert_eq!(there("gpt-*", Some("one"), "gpt-4o"), "one");
+        assert_eq!(there("anthropic/*", Some("*"), "anthropic/claude"), "claude");
+        assert_eq!(there("fast/*", Some("acme/*"), "fast/m"), "acme/m");
     }
 }

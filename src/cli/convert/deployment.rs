@@ -47,7 +47,7 @@ pub(super) fn read(place: Place<'_>, notes: &mut Notes) -> Option<Entry> {
     }
     let upstream = upstream(provider, &mut params, notes)?;
     let mut deployment = Deployment {
-        model: (model != name && !model.contains('*')).then(|| model.to_owned()),
+        model: (model != name).then(|| model.to_owned()),
         weight: params.count("weight", notes),
         priority: params.count("order", notes),
         region: params.text("region_name", notes),
@@ -66,16 +66,13 @@ pub(super) fn read(place: Place<'_>, notes: &mut Notes) -> Option<Entry> {
     Some(Entry { model: name, deployment, upstream, provider: provider.prefix, weighed_by })
 }
 
-/// Whether a wildcard means the same here: models pass under their own names, whole.
+/// Whether a wildcard means the same here: one at the end of the name, and one at the end of the model there.
 fn fits(name: &str, model: &str, notes: &mut Notes, params: &Section<'_>) -> bool {
-    let same = match (name.strip_suffix('*'), model.strip_suffix('*')) {
-        (None, None) => true,
-        (Some(before), Some(after)) => before == after,
-        _ => false,
-    };
-    if !same || name.trim_end_matches('*').contains('*') {
+    let stars = |text: &str| (text.ends_with('*'), text.matches('*').count());
+    let carried = matches!((stars(name), stars(model)), ((false, 0), (false, 0)) | ((true, 1), (true, 1)));
+    if !carried {
         let why = format!(
-            "\"{name}\" would go on under another name than \"{model}\", which a wildcard cannot do here; left out"
+            "wildcards stand at the end of both names here, which \"{name}\" and \"{model}\" do not; left out"
         );
         notes.add(params.line, format!("{}.model", params.key), why);
         return false;

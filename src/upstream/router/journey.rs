@@ -277,8 +277,7 @@ impl<'r> Journey<'r> {
     async fn send(&self, name: &str, fleet: &Fleet, place: Place) -> Outcome {
         let road = place.road();
         road.shown.sent();
-        let known_as = if fleet.model.name.ends_with('*') { name } else { fleet.model.name.as_str() };
-        let outgoing = self.outgoing(fleet, road.settings.model.as_deref().unwrap_or(known_as));
+        let outgoing = self.outgoing(fleet, &fleet.model.name_there(&road.settings, name));
         let limit = place.began() + road.reach.first_byte;
         match timeout_at(limit, road.reach.exchange.exchange(outgoing)).await {
             Err(_) => answer::timed_out(place),

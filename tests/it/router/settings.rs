@@ -80,6 +80,10 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "7:15  router.rule.deployments  no deployment is named \"b*\"; name those of [[model.deployment]]",
         ),
         (
+            "[[model]]\nname = \"m\"\n[[model.deployment]]\nupstream = \"a\"\nmodel = \"*\"",
+            "5:1  model  the `model` of \"a\" ends in \"*\", which stands for what the one of this `name` would; end both so, or neither",
+        ),
+        (
             "[router]\ncascade = [\"n\"]",
             "6:1  router.cascade  a cascade is one model's; write [model.cascade] below its [[model]], with `to`",
         ),
