@@ -90,7 +90,8 @@ const BALANCED: (f32, f32) = (0.75, 0.6);
 /// Whether one answer serves both. Pure; some ten microseconds.
 pub fn judge(near: &Near, strictness: Strictness) -> Judgement {
     let (korean, other) = match strictness {
-        Strictness::Off => return Judgement::Same { p: near.cosine.clamp(0.0, 1.0) },
+        // Nothing is doubted: the nearest serves.
+        Strictness::Off => return Judgement::Same { p: 1.0 },
         Strictness::Balanced => BALANCED,
         Strictness::Strict => STRICT,
     };
