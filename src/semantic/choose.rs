@@ -42,10 +42,12 @@ pub enum Refusal {
 /// Which of `neighbours` (best first; those past the first [`TRIED`] only tell how far apart they lie) has a stored question that
 /// may share its answer with `asked`: the first that is [`SURE`], else the surest that passes.
 ///
-/// With a `floor` below the bar's threshold, neighbours from there on are candidates too where none at the threshold or above
-/// passes. `stored` gives a neighbour's question, read; `None` for one that cannot be served (evicted, stale,
-/// in no form that the client takes), which is then passed over as if it were not there. It is called
-/// for candidates only, in order, each at most once. Pure; costs one judgement a candidate.
+/// With a `floor` below the bar's threshold, neighbours from there on are candidates too: whatever threshold is in force, one and
+/// the same neighbour is chosen, so what is learnt of the hits at one holds at another. The caller compares its score.
+///
+/// `stored` gives a neighbour's question, read; `None` for one that cannot be served (evicted, stale, in no form that the client
+/// takes), which is then passed over as if it were not there. It is called for candidates only, in order, each at most once.
+/// Pure; costs one judgement a candidate.
 pub fn choose<R: Borrow<Reading>>(
     asked: &Reading,
     neighbours: &[Neighbour],
@@ -60,10 +62,6 @@ pub fn choose<R: Borrow<Reading>>(
         let seen = (neighbour.key, neighbour.score);
         if !reaches(neighbour.score, from) {
             refused.get_or_insert((Refusal::BelowThreshold, seen));
-            break;
-        }
-        let above = |other: &Neighbour| reaches(other.score, bar.threshold);
-        if surest.is_some_and(|(_, found)| above(found) && !above(neighbour)) {
             break;
         }
         let Some(reading) = stored(neighbour) else { continue };
@@ -138,9 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn below_the_threshold_is_looked_only_if_nothing_above_it_passes() {
-        assert_eq!(chosen(&[(0.90, NEAR), (0.85, SAME)], 0.88, Some(0.8)), (Some(0), 1));
-        assert_eq!(chosen(&[(0.90, NEAR), (0.85, SAME)], f32::INFINITY, Some(0.8)), (Some(1), 2));
-        assert_eq!(chosen(&[(0.90, NEAR), (0.85, SAME)], f32::INFINITY, None), (None, 0));
+    fn with_a_floor_the_threshold_does_not_move_the_choice() {
+        let found = [(0.90, NEAR), (0.85, SAME)];
+        for threshold in [0.8, 0.88, 0.95, f32::INFINITY] {
+            assert_eq!(chosen(&found, threshold, Some(0.8)), (Some(1), 2), "{threshold}");
+        }
+        assert_eq!(chosen(&found, 0.88, None), (Some(0), 1));
+        assert_eq!(chosen(&found, f32::INFINITY, None), (None, 0));
     }
 }
