@@ -9,6 +9,8 @@ DATA = os.environ["DATA"]
 
 # Folds for cross-validation.
 FOLDS = 5
+# The probability from which no further neighbour is looked at, as in src/semantic/choose.rs.
+SURE = 0.95
 # Pairs below it are far below any threshold that serves.
 LEAST_COSINE = 0.62
 # Neighbours of one text that are trained on.
@@ -65,20 +67,21 @@ class Stream:
                     out.append({**pair(a, b, self.classes[a] == self.classes[b]), "cos": round(cosine, 5), "ends": (i, j)})
         return out
 
-    def replay(self, served, threshold, tried=5):
-        """Right and wrong answers in percent of all requests, where `served[(i, j)]` is the verifier's word; as `reprise eval` does."""
+    def replay(self, p, threshold, cut, tried=5):
+        """Right and wrong answers in percent of all requests, where `p[(i, j)]` is the verifier's score (0: a rule is broken); as
+        `reprise eval` does: the first that is sure serves, else the surest that reaches the cut."""
         stored, right, wrong = {}, 0, 0
         for text, kind in self.requests:
             found = stored.get(text)
-            left = tried
+            left, surest = tried, 0
             for other, cosine in self.near[text] if found is None else ():
-                if cosine < threshold or not left:
+                if cosine < threshold or not left or surest >= SURE:
                     break
                 if other in stored:
                     left -= 1
-                    if served[min(text, other), max(text, other)]:
-                        found = stored[other]
-                        break
+                    likely = p[min(text, other), max(text, other)]
+                    if likely >= cut and likely > surest:
+                        found, surest = stored[other], likely
             if found is None:
                 stored[text] = kind
             elif found == kind:

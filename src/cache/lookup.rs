@@ -217,15 +217,14 @@ impl Cache {
         demand: Demand,
         entry: impl Fn(&Neighbour) -> Option<Arc<Entry>>,
     ) -> Decided {
-        let (mut found, mut unserved) = (None, None);
+        let (mut servable, mut unserved) = (Vec::new(), None);
         let threshold = asked.bar.threshold;
-        let from = asked.floor.map_or(threshold, |floor| floor.min(threshold));
-        let bar = Bar { threshold: from, ..asked.bar };
-        let choice = choose(&Reading::of(&asked.question.0), neighbours, bar, |neighbour| {
+        let question = Reading::of(&asked.question.0);
+        let choice = choose(&question, neighbours, asked.bar, asked.floor, |neighbour| {
             let entry = entry(neighbour)?;
             match self.serves_for(asked, neighbour, &entry, demand) {
                 Served::Yes(playback) => {
-                    found = Some(Found { entry, tier: Tier::L2, score: Some(neighbour.score), playback });
+                    servable.push(Found { entry, tier: Tier::L2, score: Some(neighbour.score), playback });
                     Some(Reading::of(&neighbour.question))
                 }
                 Served::No(missed) => {
@@ -234,6 +233,10 @@ impl Cache {
                 }
             }
         });
+        let found = match choice {
+            Choice::Serve { key, .. } => servable.into_iter().find(|found| found.entry.key == key),
+            Choice::Refuse { .. } => None,
+        };
         match (choice, found) {
             (Choice::Serve { score, .. }, Some(found)) if reaches(score, threshold) => Decided::Serves(found),
             (Choice::Serve { .. }, Some(found)) => {

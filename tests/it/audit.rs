@@ -118,7 +118,7 @@ async fn a_right_hit_changes_nothing() {
     hit(&world, 1).await;
     came_to(&world, "hit", "agreed", 1).await;
     let told = &budgets(&world).await[0];
-    assert_eq!((&told["standing"], &told["threshold"]), (&json!("unproven"), &json!(0.73)), "{told}");
+    assert_eq!((&told["standing"], &told["threshold"]), (&json!("unproven"), &json!(0.7)), "{told}");
     assert_eq!(told["audits"]["wrong"], 0);
     assert_eq!(world.send(&of_model(REWORDED, 1)).await.tier(), Some("l2"), "one entry serves both");
 }

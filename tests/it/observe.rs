@@ -109,7 +109,7 @@ async fn what_would_have_been_is_told_by_tier_and_compared_for_nothing() {
     assert_eq!((&told["audits"]["labels"], &told["audits"]["wrong"]), (&json!(2), &json!(1)));
     assert_eq!(told["exact_repeats"], json!({ "compared": 2, "differed": 1 }));
     assert_eq!((&told["spent"]["calls"], &told["audits"]["hits"]), (&json!(0), &json!(0)));
-    assert_eq!(told["threshold"], 0.73, "the model's own");
+    assert_eq!(told["threshold"], 0.7, "the model's own");
     assert!(told["wrong"]["estimate"].as_f64().is_some_and(|rate| (0.49..0.51).contains(&rate)), "{told}");
     assert_eq!(told["wrong"]["bound"], Value::Null, "two labels prove nothing");
     let tried = told["tried"].as_array().unwrap();

@@ -48,7 +48,7 @@ pub fn english(words: &[&str]) -> Polarity {
                 (found.trouble, found.fails) = (true, true);
             }
             "not" if at <= 1 && matches!(after(1), "you" | "it" | "there" | "we") && before(1) != "why" => {}
-            "not" if matches!(after(1), "only" | "sure" | "know") || before(1) == "or" => {}
+            "not" if matches!(after(1), "only" | "sure") || ignorance(after(1)) || before(1) == "or" => {}
             "not" if matches!(after(1), "work" | "working" | "able") => {
                 (found.trouble, found.fails) = (true, true)
             }
@@ -70,6 +70,11 @@ pub fn english(words: &[&str]) -> Polarity {
         }
     }
     found
+}
+
+/// "I don't know how to" only asks, and is often typed in a hurry ("dont knwo", "dont knos").
+fn ignorance(word: &str) -> bool {
+    word.starts_with("kn") && word != "known" && strsim::osa_distance(word, "know") <= 1
 }
 
 /// Reads Korean denials. Two cancel out ("하지 않으면 안 돼": must), so they are counted. "아니" and "모르겠" at the end of a request ("언제인지
@@ -168,5 +173,7 @@ mod tests {
     fn a_tag_or_an_alternative_is_no_denial() {
         assert!(agree("Can you send it?", "Can't you send it?"));
         assert!(agree("비 와 아니면 눈 와?", "비 와 눈 와?"));
+        assert!(agree("I dont knwo how to pay", "how to pay"));
+        assert!(!agree("please do not knock", "please knock"));
     }
 }
