@@ -3,6 +3,7 @@
 mod faults;
 mod fleet;
 mod isolation;
+mod scopes;
 mod wire;
 
 use crate::world::redis::Server;

@@ -38,6 +38,10 @@ impl Server {
         Server { kind, more, folder, process }
     }
 
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
     }
