@@ -1,6 +1,7 @@
 //! What outlives a restart, a crash and a bad disk.
 
 mod crash;
+mod full;
 mod purging;
 mod restored;
 mod troubles;
