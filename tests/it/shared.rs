@@ -3,6 +3,7 @@
 mod faults;
 mod fleet;
 mod isolation;
+mod reports;
 mod scopes;
 mod wire;
 

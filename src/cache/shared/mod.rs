@@ -26,6 +26,7 @@
 //! | `queue`, `write` | what waits to be written, and writing it |
 //! | `follow` | what other replicas admit and purge |
 //! | `purge` | purges that hold for what is read from now on |
+//! | `report` | reports that hold on every replica |
 //! | `lease` | one flight over all replicas |
 //! | `counters` | numbers that others keep beside the entries |
 
@@ -40,6 +41,7 @@ pub mod names;
 mod purge;
 mod queue;
 mod read;
+mod report;
 mod write;
 
 pub use breaker::State;

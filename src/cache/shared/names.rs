@@ -8,7 +8,7 @@
 //! | `PREFIX:1:c:DIGEST` | string, PX | when the upstream last accepted a credential |
 //! | `PREFIX:1:m:COUNTER` | hashes and sorted sets, PX | numbers of virtual keys; see `app::limits` |
 //! | `PREFIX:1:admitted` | stream, capped | partition and key of every admission with a vector; without vector sets |
-//! | `PREFIX:1:purged` | stream, capped | every purge |
+//! | `PREFIX:1:purged` | stream, capped | every purge, and every report that tightens an entry |
 //! | `PREFIX:1:secret` | string | what scopes are keyed with, where the config gives none |
 //!
 //! `PARTITION` and `KEY` are 64 hex digits of keyed digests, `MODEL` is 16 of the model name's, `DIGEST` of
