@@ -4,6 +4,7 @@ mod faults;
 mod fleet;
 mod isolation;
 mod reports;
+mod roads;
 mod scopes;
 mod wire;
 

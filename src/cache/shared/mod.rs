@@ -54,7 +54,7 @@ use super::entry::Entry;
 use crate::base::clock::{Clock, Millis};
 use crate::base::digest::Credential;
 use crate::base::tasks::Tasks;
-use crate::config::Redis;
+use crate::config::{Redis, RedisServer};
 use crate::telemetry::metrics::Metrics;
 use breaker::{Breaker, Trouble};
 use line::{Dialler, Lines, within};
@@ -129,7 +129,10 @@ impl Shared {
     ) -> io::Result<Arc<Shared>> {
         let (queue, writes) = Queue::new();
         let shared = Arc::new(Shared {
-            names: Names::new(&config.prefix),
+            names: match config.server {
+                RedisServer::Cluster { .. } => Names::tagged(&config.prefix),
+                _ => Names::new(&config.prefix),
+            },
             breaker: Breaker::default(),
             dialler: Dialler::new(config)?,
             secret: around.secret,
