@@ -108,7 +108,8 @@ impl Cache {
         self.at_exact_key(Some(entry), demand).map(|found| Found { tier: Tier::L3, ..found })
     }
 
-    /// Keeps what another replica has recorded, in L1 and, if this model embedded it, in L2.
+    /// Keeps what another replica has recorded, in L1 and, if this model embedded it, in L2; what another one
+    /// embedded waits for a vector of this one.
     pub(in crate::cache) fn warm(&self, stored: Stored) -> Arc<Entry> {
         let Stored { entry, embedding, .. } = stored;
         let entry = Arc::new(entry);
@@ -116,12 +117,18 @@ impl Cache {
         let ours = |embedding: &Embedding| {
             semantic.as_ref().filter(|semantic| *embedding.model == *semantic.model_name()).cloned()
         };
+        let foreign = semantic.is_some() && embedding.is_some();
         match embedding.and_then(|embedding| Some((ours(&embedding)?, embedding.vector))) {
             Some((semantic, vector)) => {
                 self.store.insert(entry.clone(), semantic.index().bytes_for(&entry.partition));
                 self.index(&entry, vector);
             }
-            None => self.store.insert(entry.clone(), 0),
+            None => {
+                self.store.insert(entry.clone(), 0);
+                if foreign {
+                    self.wants_vector(entry.key);
+                }
+            }
         }
         entry
     }
