@@ -2,11 +2,12 @@
 
 use super::caller::Callers;
 use super::keys::store::{Store, Unkept};
-use super::keys::{Admitted, Ring};
+use super::keys::{Admitted, Key, Ring};
 use super::ledger;
 use crate::base::clock::Clock;
 use crate::base::fault::{Fault, Kind};
 use crate::config::keys::Keys;
+use ahash::{AHashMap, AHashSet};
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use parking_lot::{Condvar, Mutex};
@@ -34,10 +35,23 @@ struct Shared {
     folder: Option<PathBuf>,
     clock: Clock,
     ring: ArcSwap<Ring>,
-    /// The config's part; held while a new ring is made, so that two do not cross.
-    config: Mutex<Keys>,
+    /// Held while a new ring is made, so that two do not cross.
+    sources: Mutex<Sources>,
     closing: Mutex<bool>,
     wake: Condvar,
+}
+
+/// What the ring is made of.
+struct Sources {
+    config: Keys,
+    /// The keys' file, once it is there, and its version when it was read last.
+    file: Option<(Store, i64)>,
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sources")
+    }
 }
 
 impl Door {
@@ -57,7 +71,7 @@ impl Door {
             folder,
             clock,
             ring: ArcSwap::default(),
-            config: Mutex::new(config.clone()),
+            sources: Mutex::new(Sources { config: config.clone(), file: None }),
             closing: Mutex::new(false),
             wake: Condvar::new(),
         });
@@ -95,7 +109,7 @@ impl Door {
 
     /// Takes the config's keys anew.
     pub fn reload(&self, config: &Keys) {
-        if *self.shared.config.lock() != *config
+        if self.shared.sources.lock().config != *config
             && let Err(wrong) = self.shared.refresh(Some(config))
         {
             tracing::error!("the keys stay as they were: {wrong}");
@@ -127,16 +141,25 @@ impl Drop for Door {
 
 impl Shared {
     fn refresh(&self, new: Option<&Keys>) -> Result<(), Unkept> {
-        let mut config = self.config.lock();
-        let stored = match self.folder.as_deref().filter(|folder| Store::is_there(folder)) {
-            Some(folder) => Store::open(folder)?.all()?,
+        let mut sources = self.sources.lock();
+        // Closed where it cannot be read: versions count from anew on each connection.
+        let open = sources.file.take();
+        let stored = match self.there() {
+            Some(folder) => {
+                let store = open.map_or_else(|| Store::open(folder), |(store, _)| Ok(store))?;
+                // Before its keys: what changes while they are read is seen at the next look.
+                let version = store.version()?;
+                let stored = store.all()?;
+                sources.file = Some((store, version));
+                stored
+            }
             None => Vec::new(),
         };
         if let Some(new) = new {
-            *config = new.clone();
+            sources.config = new.clone();
         }
         let before = self.ring.load_full();
-        let ring = Ring::new(&self.secret, &config, stored, &before);
+        let ring = Ring::new(&self.secret, &sources.config, stored, &before);
         if let Some(folder) = &self.folder {
             self.recall(folder, &ring, &before);
         }
@@ -146,25 +169,32 @@ impl Shared {
 
     /// What keys that were not there before have spent already, by the ledger.
     fn recall(&self, folder: &Path, ring: &Ring, before: &Ring) {
-        let known = |id: &str| before.keys().iter().any(|key| *key.id == *id);
-        let mut fresh = ring.keys().iter().filter(|key| !known(&key.id)).peekable();
-        if fresh.peek().is_none() {
+        let known: AHashSet<&str> = before.keys().iter().map(|key| &*key.id).collect();
+        let fresh = ring.keys().iter().filter(|key| !known.contains(&*key.id));
+        let fresh: AHashMap<&str, &Arc<Key>> = fresh.map(|key| (&*key.id, key)).collect();
+        if fresh.is_empty() {
             return;
         }
         match ledger::charges(folder) {
             Ok(charges) => {
-                for key in fresh {
-                    let own = charges.iter().filter(|charge| *charge.key == *key.id);
-                    own.for_each(|charge| key.meter.recall(charge.day, charge.usd, self.clock.now()));
+                for charge in charges {
+                    if let Some(key) = fresh.get(&*charge.key) {
+                        key.meter.recall(charge.day, charge.usd, self.clock.now());
+                    }
                 }
             }
             Err(wrong) => tracing::error!("what keys have spent so far is not known: {wrong}"),
         }
     }
 
+    /// The keys' folder, where the file is in it.
+    fn there(&self) -> Option<&Path> {
+        self.folder.as_deref().filter(|folder| Store::is_there(folder))
+    }
+
     /// Looks at the file until the door closes.
     fn watch(&self) {
-        let (mut store, mut seen, mut troubled) = (None, None, false);
+        let mut troubled = false;
         loop {
             {
                 let mut closing = self.closing.lock();
@@ -175,10 +205,9 @@ impl Shared {
                     return;
                 }
             }
-            match self.look(&mut store, &mut seen) {
+            match self.look() {
                 Ok(()) => troubled = false,
                 Err(wrong) => {
-                    store = None;
                     if !std::mem::replace(&mut troubled, true) {
                         tracing::error!("the keys stay as they were: {wrong}");
                     }
@@ -187,19 +216,55 @@ impl Shared {
         }
     }
 
-    fn look(&self, store: &mut Option<Store>, seen: &mut Option<i64>) -> Result<(), Unkept> {
-        let Some(folder) = self.folder.as_deref().filter(|folder| Store::is_there(folder)) else {
-            return Ok(());
+    /// Takes the file's keys anew where another process has changed it.
+    fn look(&self) -> Result<(), Unkept> {
+        let seen = match &self.sources.lock().file {
+            Some((store, seen)) => store.version().is_ok_and(|version| version == *seen),
+            None => false,
         };
-        let open = match store {
-            Some(open) => open,
-            none => none.insert(Store::open(folder)?),
-        };
-        let version = open.version()?;
-        if *seen != Some(version) {
-            self.refresh(None)?;
-            *seen = Some(version);
+        match seen || self.there().is_none() {
+            true => Ok(()),
+            false => self.refresh(None),
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys::Grant;
+    use rusqlite::Connection;
+
+    #[test]
+    fn a_change_after_one_that_could_not_be_read_is_seen() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let mut other = Store::open(folder.path()).unwrap();
+        let grant = Grant { name: "a".to_owned(), ..Grant::default() };
+        let fresh = other.create(&grant, None, 0).unwrap();
+        let secret = crate::accounts::secret(folder.path()).unwrap();
+        let shared = Shared {
+            secret,
+            folder: Some(folder.path().to_owned()),
+            clock: Clock::start(),
+            ring: ArcSwap::default(),
+            sources: Mutex::new(Sources { config: Keys::default(), file: None }),
+            closing: Mutex::new(false),
+            wake: Condvar::new(),
+        };
+        let opens = || {
+            let mut headers = HeaderMap::new();
+            headers.insert("authorization", format!("Bearer {}", fresh.text).parse().unwrap());
+            shared.ring.load().admit(&secret, &mut headers, &shared.clock).is_ok()
+        };
+        shared.look().unwrap();
+        assert!(opens());
+        let by_hand = Connection::open(folder.path().join("keys.sqlite")).unwrap();
+        let settings: String = by_hand.query_row("SELECT settings FROM key", [], |row| row.get(0)).unwrap();
+        by_hand.execute("UPDATE key SET settings = '{'", []).unwrap();
+        shared.look().unwrap_err();
+        assert!(opens(), "the keys stay as they were");
+        by_hand.execute("UPDATE key SET settings = ?, disabled = 1", [settings]).unwrap();
+        shared.look().unwrap();
+        assert!(!opens());
     }
 }

@@ -16,10 +16,8 @@ pub enum Kind {
     Request,
     /// A stored answer asked for again, to see whether it still holds.
     Audit,
-    /// A request sent on to a dearer model.
+    /// The answer of a cheaper model that would not do, so that a dearer one was asked.
     Escalation,
-    /// An embedding bought to compare questions.
-    Embedding,
 }
 
 impl Kind {
@@ -29,7 +27,6 @@ impl Kind {
             Kind::Request => "request",
             Kind::Audit => "audit",
             Kind::Escalation => "escalation",
-            Kind::Embedding => "embedding",
         }
     }
 }

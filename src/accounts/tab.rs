@@ -52,6 +52,7 @@ impl Books {
 #[derive(Debug)]
 pub struct Tab {
     books: Arc<Books>,
+    key: Option<Arc<Key>>,
     began: Instant,
     open: Mutex<Option<Open>>,
 }
@@ -59,7 +60,8 @@ pub struct Tab {
 #[derive(Debug)]
 struct Open {
     row: Row,
-    key: Option<Arc<Key>>,
+    /// What an answer that would not do has cost before.
+    before: NanoUsd,
     hold: Option<Hold>,
 }
 
@@ -84,8 +86,8 @@ impl Tab {
             }
         };
         let row = Row { payer, tags, dialect, model: model.into(), ..Row::blank(at) };
-        let open = Open { row, key: who.key.clone(), hold: None };
-        Ok(Tab { books, began: Instant::now(), open: Mutex::new(Some(open)) })
+        let open = Mutex::new(Some(Open { row, before: NanoUsd(0), hold: None }));
+        Ok(Tab { books, key: who.key.clone(), began: Instant::now(), open })
     }
 
     /// Answered from the cache. Gives back what that saved, where it is known.
@@ -108,7 +110,7 @@ impl Tab {
             return Ok(());
         }
         let Some(key) = self.key() else { return Ok(()) };
-        joint.enter(&key).await.inspect_err(|_| self.void())
+        joint.enter(key).await.inspect_err(|_| self.void())
     }
 
     /// The upstream is about to be asked with `body`: from now on it may cost something. A virtual key's
@@ -118,7 +120,7 @@ impl Tab {
     /// There is no room for it in the key's budget or rate, or its cost cannot be known.
     pub async fn ask(&self, verdict: &'static str, body: &[u8]) -> Result<(), Fault> {
         if let Some((key, hold)) = self.hold(body)? {
-            self.books.joint.hold(&key, &hold).await?;
+            self.books.joint.hold(key, &hold).await?;
         }
         if let Some(Open { row, .. }) = self.open.lock().as_mut() {
             (row.verdict, row.ended, row.spent) = (verdict, Ended::Abandoned, Amount::Unknown);
@@ -127,9 +129,9 @@ impl Tab {
     }
 
     /// Holds here; gives back what is to be held in the fleet too.
-    fn hold(&self, body: &[u8]) -> Result<Option<(Arc<Key>, Hold)>, Fault> {
+    fn hold(&self, body: &[u8]) -> Result<Option<(&Arc<Key>, Hold)>, Fault> {
         let mut slot = self.open.lock();
-        let Some(Open { row, key: Some(key), hold }) = slot.as_mut() else { return Ok(None) };
+        let (Some(key), Some(Open { row, hold, .. })) = (&self.key, slot.as_mut()) else { return Ok(None) };
         let mut held = self.held(key, row, body)?;
         let shared = self.books.joint.shares(key);
         if shared {
@@ -138,7 +140,7 @@ impl Tab {
             held.id = Some(id);
         }
         *hold = Some(held);
-        Ok(shared.then(|| (key.clone(), held)))
+        Ok(shared.then_some((key, held)))
     }
 
     fn held(&self, key: &Key, row: &Row, body: &[u8]) -> Result<Hold, Fault> {
@@ -155,6 +157,14 @@ impl Tab {
     pub fn served_by(&self, model: &str) {
         if let Some(open) = self.open.lock().as_mut() {
             open.row.model = model.into();
+        }
+    }
+
+    /// A cheaper model was asked first, whose answer would not do: a row of its own, on the same account.
+    pub fn escalated(&self, model: &str, usage: Option<Usage>) {
+        if let Some(open) = self.open.lock().as_mut() {
+            open.before = self.books.amount(model, usage).usd().unwrap_or_default();
+            self.books.overhead(Kind::Escalation, open.row.payer.clone(), model, usage);
         }
     }
 
@@ -181,7 +191,7 @@ impl Tab {
     /// The account as a value of its own; this one is settled, and takes no further word.
     pub fn hand_over(&self) -> Tab {
         let open = Mutex::new(self.open.lock().take());
-        Tab { books: self.books.clone(), began: self.began, open }
+        Tab { books: self.books.clone(), key: self.key.clone(), began: self.began, open }
     }
 
     /// Another's flight brought the answer, with this usage; `None` where the upstream did not say.
@@ -197,7 +207,7 @@ impl Tab {
 
     /// Whether a virtual key vouches for the caller.
     pub fn is_keyed(&self) -> bool {
-        self.open.lock().as_ref().is_some_and(|open| open.key.is_some())
+        self.key.is_some()
     }
 
     /// Whom it is booked to; `None` once it is settled.
@@ -205,14 +215,14 @@ impl Tab {
         Some(self.open.lock().as_ref()?.row.payer.clone())
     }
 
-    pub(super) fn key(&self) -> Option<Arc<Key>> {
-        self.open.lock().as_ref()?.key.clone()
+    pub(super) fn key(&self) -> Option<&Arc<Key>> {
+        self.key.as_ref()
     }
 
     /// No request at all, only a question about one: no row comes of it.
     pub fn void(&self) {
         let open = self.open.lock().take();
-        if let Some(Open { key: Some(key), hold, .. }) = open {
+        if let (Some(key), Some(Open { hold, .. })) = (&self.key, open) {
             key.meter.settle(self.books.clock.now(), hold, Some(0), NanoUsd(0));
         }
     }
@@ -223,15 +233,16 @@ impl Tab {
     }
 
     fn settle(&self, finish: impl FnOnce(&mut Row)) {
-        let Some(Open { mut row, key, hold }) = self.open.lock().take() else { return };
+        let Some(Open { mut row, before, hold }) = self.open.lock().take() else { return };
         finish(&mut row);
         row.latency = self.began.elapsed();
-        if let Some(key) = key {
+        if let Some(key) = &self.key {
             let held = hold.map(|hold| hold.cost).unwrap_or_default();
             row.charged = row.spent.usd().unwrap_or(held);
+            row.charged += before;
             let used = row.spent.usage().map(|usage| usage.prompt.saturating_add(usage.completion));
             key.meter.settle(self.books.clock.now(), hold, used, row.charged);
-            self.books.joint.settled(&key);
+            self.books.joint.settled(key);
         }
         self.books.ledger.enter(row);
     }

@@ -11,7 +11,7 @@
 //! numbers are exact up to 2^53, nine million dollars.
 
 use crate::accounts::keys::LAPSE;
-use crate::accounts::keys::fleet::{Fleet, Hurry, Message, Refused, Told};
+use crate::accounts::keys::fleet::{Fleet, Message, Refused, Told, Word};
 use crate::accounts::keys::period::WORDS;
 use crate::cache::shared::{Shared, Wait};
 use futures_util::future::BoxFuture;
@@ -47,9 +47,9 @@ impl Limits {
         let mut names = vec![
             self.shared.counter(&format!("{key}:h")),
             self.shared.counter(&format!("{key}:s")),
-            self.minute(key, message.minute),
+            self.minute(key, message.word.minute),
         ];
-        for (word, number) in WORDS.iter().zip(message.periods) {
+        for (word, number) in WORDS.iter().zip(message.word.periods) {
             names.push(self.shared.counter(&format!("{key}:b:{word}:{number}")));
         }
         names
@@ -65,13 +65,10 @@ impl Fleet for Limits {
         })
     }
 
-    fn tell(&self, message: Message, hurry: Hurry) -> BoxFuture<'_, Option<Told>> {
+    fn tell<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Option<Told>> {
         Box::pin(async move {
-            let (counters, arguments) = (self.counters(&message), arguments(&message));
-            let wait = match hurry {
-                Hurry::Request => Wait::Request,
-                Hurry::None => Wait::Nobody,
-            };
+            let (counters, arguments) = (self.counters(message), arguments(message));
+            let wait = if message.ask.is_some() { Wait::Request } else { Wait::Nobody };
             let said = self.shared.count(wait, TELL, &counters, &arguments).await?;
             understood(&said)
         })
@@ -92,7 +89,8 @@ fn limit(limit: Option<u64>) -> String {
 
 /// In the order in which the script reads them.
 fn arguments(message: &Message) -> Vec<String> {
-    let Message { key: _, replica, now, minute, periods: _, spent, others, ask, over, open } = message;
+    let Message { key: _, replica, word, ask } = message;
+    let Word { now, minute, periods: _, spent, others, over, open } = word;
     let lapse = u64::try_from(LAPSE.as_millis()).unwrap_or(u64::MAX);
     let mut all = vec![number(now.0), number(lapse), replica.to_string(), number(*minute)];
     all.extend(spent.iter().chain(others).chain(&KEPT).map(|each| number(*each)));

@@ -1,6 +1,8 @@
 //! Virtual keys: what one may do.
 
+use super::policies::{CACHE_MODES, SCOPES};
 use super::policy::{CacheMode, ScopeBy};
+use super::reader::Given;
 use super::values;
 use crate::base::money::NanoUsd;
 use crate::base::secret::Secret;
@@ -24,6 +26,13 @@ pub struct Listed {
     /// Milliseconds since the epoch.
     pub expires: Option<u64>,
     pub grant: Grant,
+}
+
+impl Listed {
+    /// The key's id in the ledger and among keys: no key of the keys' file is called so.
+    pub fn id(&self) -> String {
+        format!("config:{}", self.grant.name)
+    }
 }
 
 /// What a key may do, and whom it is booked to. An absent limit is no limit.
@@ -121,6 +130,22 @@ pub fn moment(text: &str) -> Result<u64, String> {
     since
         .map(|since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
         .ok_or_else(|| format!("{text:?} is no moment; write a day such as \"2027-01-01\""))
+}
+
+/// A cache scope by its word.
+///
+/// # Errors
+/// What to write instead.
+pub fn scope(word: &str) -> Result<ScopeBy, String> {
+    values::one_of(Given::Variable(word), SCOPES)
+}
+
+/// A cache mode by its word.
+///
+/// # Errors
+/// What to write instead.
+pub fn cache_mode(word: &str) -> Result<CacheMode, String> {
+    values::one_of(Given::Variable(word), CACHE_MODES)
 }
 
 /// `name=value`, as in `x-reprise-tags`.

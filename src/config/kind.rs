@@ -54,6 +54,11 @@ impl Kind {
         Err(why.to_owned())
     }
 
+    /// Whether its answers can tell how sure the model was of each token.
+    pub const fn gives_logprobs(self) -> bool {
+        matches!(self, Kind::OpenAi | Kind::AzureOpenAi)
+    }
+
     /// The provider's own address; `None` where each customer has another.
     pub const fn default_url(self) -> Option<&'static str> {
         match self {

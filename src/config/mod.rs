@@ -195,6 +195,8 @@ pub struct RouteMatch {
     pub model: Option<String>,
     /// Lower-case header name, and its exact value.
     pub header: Option<(String, String)>,
+    /// The exact name of a virtual key or of a `[[caller]]`, or a prefix that ends in `*`.
+    pub key: Option<String>,
 }
 
 /// `[log]`
@@ -206,15 +208,16 @@ pub struct Log {
 }
 
 impl Config {
-    /// The first route that matches. `path` is without its query; `header` looks a lower-case name up
-    /// and is called only where a route asks. Costs a few string comparisons a route; allocates nothing.
+    /// The first route that matches. `path` is without its query; `header` looks a lower-case name up, `key` says
+    /// whose request it is, and both are called only where a route asks. Costs a few string comparisons a route.
     pub fn route_for<'h>(
         &self,
         path: &str,
         model: Option<&str>,
         header: impl Fn(&str) -> Option<&'h str>,
+        key: impl Fn() -> Option<&'h str>,
     ) -> Option<usize> {
-        self.routes.iter().position(|route| route.matches.matches(path, model, &header))
+        self.routes.iter().position(|route| route.matches.matches(path, model, &header, &key))
     }
 
     /// The policy of a route, or the one where none matches.
@@ -228,8 +231,9 @@ impl Config {
         path: &str,
         model: Option<&str>,
         header: impl Fn(&str) -> Option<&'h str>,
+        key: impl Fn() -> Option<&'h str>,
     ) -> &Policy {
-        self.policy_of(self.route_for(path, model, header))
+        self.policy_of(self.route_for(path, model, header, key))
     }
 
     /// Every policy there is: the general one, then the routes' in order.
@@ -250,13 +254,20 @@ impl Config {
 }
 
 impl RouteMatch {
-    fn matches<'h>(&self, path: &str, model: Option<&str>, header: impl Fn(&str) -> Option<&'h str>) -> bool {
+    fn matches<'h>(
+        &self,
+        path: &str,
+        model: Option<&str>,
+        header: impl Fn(&str) -> Option<&'h str>,
+        key: impl Fn() -> Option<&'h str>,
+    ) -> bool {
         let path_fits = self.path.as_deref().is_none_or(|pattern| fits(pattern, path));
         let model_fits =
             self.model.as_deref().is_none_or(|pattern| model.is_some_and(|model| fits(pattern, model)));
         path_fits
             && model_fits
             && self.header.as_ref().is_none_or(|(name, value)| header(name) == Some(value.as_str()))
+            && self.key.as_deref().is_none_or(|pattern| key().is_some_and(|key| fits(pattern, key)))
     }
 
     /// Whether every request that `other` matches is matched by this one too.
@@ -268,6 +279,7 @@ impl RouteMatch {
         };
         wider(&self.path, &other.path)
             && wider(&self.model, &other.model)
+            && wider(&self.key, &other.key)
             && (self.header.is_none() || self.header == other.header)
     }
 }

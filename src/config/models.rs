@@ -2,7 +2,7 @@
 
 use super::read::{Item, Root};
 use super::reader::{At, Given, Report, Section};
-use super::routing::{Breaker, Deployment, Model, Price, Router, Rule, Strategy};
+use super::routing::{Breaker, Cascade, Deployment, Model, Price, Router, Rule, Signal, Strategy};
 use super::{Upstream, fits, values};
 use crate::base::money::NanoUsd;
 use std::collections::BTreeMap;
@@ -45,6 +45,13 @@ pub(super) fn read(report: &Report<'_>, items: &[Item<'_>], upstreams: &[Upstrea
         let fallback_context_window = chain(&mut section, "fallback_context_window");
         let fallback_content_policy = chain(&mut section, "fallback_content_policy");
         let deployments = read_deployments(report, &mut section, upstreams, strategy);
+        let cascade = read_cascade(report, &mut section, &deployments, upstreams);
+        if let Some((cascade, at)) = &cascade {
+            if name.iter().chain(&aliases).any(|own| fits(own, &cascade.to)) {
+                report.problem(at, format!("\"{}\" is this model itself; name a larger one", cascade.to));
+            }
+            mentioned.push(Mentioned { name: cascade.to.clone(), at: at.clone() });
+        }
         let line = report.line_of(section.own()).unwrap_or_default();
         for name in name.iter().chain(&aliases) {
             if let Some(earlier) = taken.insert(name.clone(), line) {
@@ -62,6 +69,7 @@ pub(super) fn read(report: &Report<'_>, items: &[Item<'_>], upstreams: &[Upstrea
             fallback,
             fallback_context_window,
             fallback_content_policy,
+            cascade: cascade.map(|(cascade, _)| cascade),
             deployments,
         });
     }
@@ -85,6 +93,41 @@ fn known_model(report: &Report<'_>, models: &[Model], name: &str, at: &At) {
 
 fn strategy(given: Given<'_>) -> Result<Strategy, String> {
     values::one_of(given, &Strategy::WORDS)
+}
+
+/// `[model.cascade]`, and where its `to` was given.
+fn read_cascade(
+    report: &Report<'_>,
+    model: &mut Section<'_>,
+    deployments: &[Deployment],
+    upstreams: &[Upstream],
+) -> Option<(Cascade, At)> {
+    let mut section = model.table("cascade", "model.cascade");
+    let to = section.get("to", values::text);
+    let on = section.get("on", |given| values::some_of(given, &Signal::WORDS));
+    let least = section.get("min_confidence", |given| values::number(given, "a probability", 0.0..=1.0));
+    let (own, place, given) = (section.own().clone(), section.at("to"), section.is_given());
+    let by_confidence = on.as_ref().is_some_and(|on| on.contains(&Signal::LowConfidence));
+    if given && !section.has("to") {
+        report.problem(&own, "has no `to`; write the name of the larger model");
+    }
+    if least.is_some() && !by_confidence {
+        let message = "does nothing without \"low_confidence\" in `on`; add it, or leave this out";
+        report.problem(&section.at("min_confidence"), message);
+    }
+    let mute = |one: &&Deployment| {
+        let behind = upstreams.iter().find(|upstream| upstream.name == one.upstream);
+        behind.is_some_and(|upstream| !upstream.api.kind.gives_logprobs())
+    };
+    if by_confidence && let Some(mute) = deployments.iter().find(mute) {
+        let name = &mute.name;
+        let message =
+            format!("\"low_confidence\" needs `logprobs`, which the API of \"{name}\" does not give");
+        report.problem(&section.at("on"), message);
+    }
+    section.finish();
+    let on = on.unwrap_or_else(|| vec![Signal::Refusal, Signal::Truncated, Signal::Schema]);
+    Some((Cascade { to: to?, on, min_confidence: least.unwrap_or(0.7) }, place))
 }
 
 fn read_deployments(

@@ -156,6 +156,7 @@ fn read_match(report: &Report<'_>, route: &mut Section<'_>) -> Option<RouteMatch
         }
     });
     let model = section.get("model", values::pattern);
+    let key = section.get("key", values::pattern);
     let header = section.has("header").then(|| {
         let mut header = section.table("header", "route.match.header");
         let name = header.get("name", values::header_name);
@@ -169,13 +170,14 @@ fn read_match(report: &Report<'_>, route: &mut Section<'_>) -> Option<RouteMatch
     });
     let wrong = (section.has("path") && path.is_none())
         || (section.has("model") && model.is_none())
+        || (section.has("key") && key.is_none())
         || matches!(header, Some(None));
-    if !["path", "model", "header"].iter().any(|key| section.has(key)) {
-        let message = "matches every request; give it `match` with path, model or header, or set [cache] and [semantic]";
+    if !["path", "model", "key", "header"].iter().any(|key| section.has(key)) {
+        let message = "matches every request; give it `match` with path, model, key or header, or set [cache] and [semantic]";
         report.problem(route.own(), message);
         section.finish();
         return None;
     }
     section.finish();
-    (!wrong).then(|| RouteMatch { path, model, header: header.flatten() })
+    (!wrong).then(|| RouteMatch { path, model, header: header.flatten(), key })
 }

@@ -19,7 +19,44 @@ pub struct Model {
     pub fallback_context_window: Vec<String>,
     /// Tried where the provider's content policy refused it.
     pub fallback_content_policy: Vec<String>,
+    pub cascade: Option<Cascade>,
     pub deployments: Vec<Deployment>,
+}
+
+/// `[model.cascade]`: the larger model that is asked where an answer of this one shows a signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cascade {
+    pub to: String,
+    /// In the order in which they are looked for.
+    pub on: Vec<Signal>,
+    /// The least geometric mean of the tokens' probabilities, 0.0 to 1.0. Default 0.7.
+    pub min_confidence: f64,
+}
+
+/// What may be wrong with the answer of a cheaper model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// The model, or a filter behind it, would not answer.
+    Refusal,
+    /// It was cut at the model's own limit, not at the client's.
+    Truncated,
+    /// It is not the JSON that was asked for, or calls a function with arguments that it does not take.
+    Schema,
+    /// The model was not sure of its tokens.
+    LowConfidence,
+}
+
+impl Signal {
+    pub const WORDS: [(&str, Signal); 4] = [
+        ("refusal", Signal::Refusal),
+        ("truncated", Signal::Truncated),
+        ("schema", Signal::Schema),
+        ("low_confidence", Signal::LowConfidence),
+    ];
+
+    pub fn word(self) -> &'static str {
+        Signal::WORDS.iter().find(|(_, signal)| *signal == self).map_or("", |(word, _)| word)
+    }
 }
 
 /// `[[model.deployment]]`: one road to a model.
@@ -194,6 +231,7 @@ impl Model {
             fallback: Vec::new(),
             fallback_context_window: Vec::new(),
             fallback_content_policy: Vec::new(),
+            cascade: None,
             deployments,
         }
     }

@@ -2,19 +2,11 @@
 //! because a setting must never silently do nothing. Whoever serves one deletes its line here.
 
 /// Section, key (or `key = value`), and what to say.
-const UNSERVED: &[(&str, &str, &str)] = &[
-    ("route.match", "key", "routes are not matched by key in this version; give the key its own `cache`"),
-    (
-        "model",
-        "cascade",
-        "asking a cheap model first and escalating is not served in this version; use `fallback`, or ask each model by name",
-    ),
-    (
-        "router",
-        "cascade",
-        "asking a cheap model first and escalating is not served in this version; use `fallback`, or ask each model by name",
-    ),
-];
+const UNSERVED: &[(&str, &str, &str)] = &[(
+    "router",
+    "cascade",
+    "a cascade is one model's; write [model.cascade] below its [[model]], with `to`",
+)];
 
 /// Why this version refuses a name that the contract knows; `None` where it does not.
 pub fn reason(section: &str, key: &str) -> Option<&'static str> {

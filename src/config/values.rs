@@ -98,6 +98,22 @@ pub fn one_of<T: Copy>(given: Given<'_>, words: &[(&str, T)]) -> Read<T> {
     })
 }
 
+/// A list of words, each once; an empty list is refused.
+pub fn some_of<T: Copy + PartialEq>(given: Given<'_>, words: &[(&str, T)]) -> Read<Vec<T>> {
+    let mut all = Vec::new();
+    for text in texts(given)? {
+        let one = one_of(Given::Variable(&text), words)?;
+        if all.contains(&one) {
+            return Err(format!("has \"{text}\" twice; write it once"));
+        }
+        all.push(one);
+    }
+    match all.is_empty() {
+        true => Err("is empty; leave it out for the default".to_owned()),
+        false => Ok(all),
+    }
+}
+
 /// The word that `text` was probably meant to be: one slip, or one more for each four letters.
 pub fn closest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let near = words.map(|word| (strsim::damerau_levenshtein(word, &text.to_lowercase()), word)).min();

@@ -6,11 +6,12 @@
 use super::{Reply, ReplyBody};
 use crate::base::fault::Fault;
 use crate::upstream::Chunks;
+use crate::wire::is_event_stream;
 use crate::wire::{Dialect, errors};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -29,9 +30,7 @@ pub fn with_error_event(dialect: Dialect, mut reply: Reply) -> Reply {
 }
 
 fn is_open_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    kind.len() >= 17
-        && kind[..17].eq_ignore_ascii_case(b"text/event-stream")
+    is_event_stream(headers)
         && !headers.contains_key(CONTENT_LENGTH)
         && !headers.contains_key(CONTENT_ENCODING)
 }
@@ -85,6 +84,7 @@ mod tests {
     use super::*;
     use crate::base::fault::Kind;
     use futures_util::StreamExt;
+    use http::header::CONTENT_TYPE;
     use http::{HeaderValue, StatusCode};
 
     async fn after(

@@ -2,7 +2,7 @@
 
 use super::miss::book_follower;
 use super::visit::EmbeddingVisit;
-use super::{Gateway, Reply, ReplyBody, coding, report};
+use super::{Gateway, Reply, ReplyBody, report};
 use crate::accounts::row::Ended;
 use crate::base::digest::ExactKey;
 use crate::base::fault::{Fault, Kind};
@@ -10,6 +10,7 @@ use crate::cache::entry::Embedded;
 use crate::cache::flight::{Leader, Seat};
 use crate::cache::{Content, Demand, Entry, Missed, Tier, Verdict};
 use crate::canon::Bypass;
+use crate::tape::Playback;
 use crate::tape::decode::Decoder;
 use crate::tape::live::Head;
 use crate::upstream::{Incoming, Outgoing, OutgoingBody};
@@ -18,8 +19,8 @@ use crate::wire::request::Form;
 use crate::wire::usage::Usage;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -89,18 +90,12 @@ impl Gateway {
         let stored: Vec<&Embedded> = entries.iter().filter_map(|entry| embedded(entry)).collect();
         entries.iter().for_each(|entry| self.count_saved(entry.usage()));
         let saved = visit.tab.hit(Tier::L1.word(), together(&stored));
-        let mut headers = HeaderMap::with_capacity(10);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let parts = coding::accepted(&visit.headers, vec![merged(&stored)], &mut headers);
+        let playback = Playback { content_type: "application/json", parts: vec![merged(&stored)] };
         let verdict = match entries.first() {
             Some(entry) => Verdict::Hit { entry: entry.clone(), tier, score: None },
             None => Verdict::Miss(Missed::Unknown),
         };
-        if visit.policy().headers {
-            report::put(&mut headers, &verdict, None, self.clock.now());
-            report::saved(&mut headers, saved);
-        }
-        (verdict, Reply { status: StatusCode::OK, headers, body: ReplyBody::Whole(parts) })
+        self.stored(&visit.headers, playback, verdict, saved, visit.policy().headers)
     }
 
     /// As a task of its own: a client that leaves does not lose what is being paid for.

@@ -22,7 +22,7 @@ use crate::semantic::embedder::Vector;
 use crate::tape::live::Head;
 use crate::tape::{Ended, Recorder};
 use crate::upstream::{Chunks, Incoming, Outgoing, Way};
-use crate::wire::Dialect;
+use crate::wire::{Dialect, content_length};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -116,7 +116,7 @@ impl Errand {
             false => tab.unbilled(),
         }
         let recorder = Recorder::new(dialect, &headers, settings.config.cache.max_entry);
-        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let length = content_length(&headers);
         // A leader that cannot be read along is dropped here: its followers take seats of their own.
         let leader = leader.filter(|_| recorder.decodes());
         if let Some(leader) = &leader {

@@ -133,9 +133,7 @@ impl Gateway {
             );
             return Err(Fault::new(Kind::InvalidRequest, message));
         };
-        let considered = self.visit(self.settings.load_full(), dialect, target, headers, body)?;
-        considered.tab().void();
-        match considered {
+        match self.look_only(dialect, target, headers, body)? {
             Considered::Chat(visit) => self.explain_visit(&visit).await,
             Considered::Bypass(aside) => Ok(bypassed(aside.why)),
             Considered::Embedding(_) => {

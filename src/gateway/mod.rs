@@ -52,18 +52,19 @@ use crate::accounts::row::Ended;
 use crate::accounts::{Accounts, Tab};
 use crate::base::clock::Clock;
 use crate::base::fault::{Fault, Kind};
+use crate::base::money::NanoUsd;
 use crate::base::tasks::Tasks;
 use crate::cache::{Cache, Embedding, Found, Looked, Missed, Verdict};
 use crate::canon::Bypass;
 use crate::config::Config;
-use crate::tape::Recorder;
+use crate::tape::{Playback, Recorder};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Chunks, Incoming, Outgoing, OutgoingBody, Upstream, Way};
-use crate::wire::Dialect;
 use crate::wire::usage::Usage;
+use crate::wire::{Dialect, content_length};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use metered::Metered;
@@ -208,19 +209,16 @@ impl Gateway {
                 )
                 .await;
         }
-        let ground = self.ground(&visit).await;
         match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) => match self.may_hit(&visit).await {
                 true if visit.policy().observes() => self.observe(visit, found).await,
                 true => Ok(self.hit(visit, found)),
                 false if visit.wishes.only_if_cached => Err(only_if_cached()),
-                false => {
-                    let answered = self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await;
-                    self.or_stale(ground, answered)
-                }
+                false => self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await,
             },
             Looked::Miss { .. } if visit.wishes.only_if_cached => Err(only_if_cached()),
             Looked::Miss { why, embedding, near } => {
+                let ground = self.ground(&visit).await;
                 self.or_stale(ground, self.miss(visit, why, embedding, near).await)
             }
         }
@@ -235,11 +233,23 @@ impl Gateway {
         let Found { entry, tier, score, playback } = found;
         self.count_saved(entry.usage());
         let saved = visit.tab.hit(tier.word(), entry.usage());
+        let verdict = Verdict::Hit { entry, tier, score };
+        self.stored(&visit.headers, playback, verdict, saved, visit.policy().headers)
+    }
+
+    /// A stored answer as a reply to a client that sent the headers `asked`; `show`: its own say what was decided.
+    fn stored(
+        &self,
+        asked: &HeaderMap,
+        playback: Playback,
+        verdict: Verdict,
+        saved: Option<NanoUsd>,
+        show: bool,
+    ) -> (Verdict, Reply) {
         let mut headers = HeaderMap::with_capacity(10);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(playback.content_type));
-        let parts = coding::accepted(&visit.headers, playback.parts, &mut headers);
-        let verdict = Verdict::Hit { entry, tier, score };
-        if visit.policy().headers {
+        let parts = coding::accepted(asked, playback.parts, &mut headers);
+        if show {
             report::put(&mut headers, &verdict, None, self.clock.now());
             report::saved(&mut headers, saved);
         }
@@ -275,7 +285,7 @@ impl Gateway {
             return tab.unbilled();
         }
         let cap = self.settings.load().config.cache.max_entry;
-        let length = reply.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let length = content_length(&reply.headers);
         let recorder = Recorder::new(dialect, &reply.headers, cap);
         let body = std::mem::replace(&mut reply.body, ReplyBody::Whole(Vec::new()));
         reply.body = match body {
@@ -327,6 +337,9 @@ fn served(tab: &Tab, way: &Way) {
     tab.deployment(&way.deployment);
     if let Some(model) = &way.model {
         tab.served_by(model);
+    }
+    if let Some(escalated) = &way.escalated {
+        tab.escalated(&escalated.model, escalated.usage);
     }
 }
 

@@ -18,11 +18,12 @@ const BUDGET: HeaderName = HeaderName::from_static("x-reprise-budget-warning");
 const DEPLOYMENT: HeaderName = HeaderName::from_static("x-reprise-deployment");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-reprise-attempts");
 const TRIED: HeaderName = HeaderName::from_static("x-reprise-tried");
+const ESCALATED: HeaderName = HeaderName::from_static("x-reprise-escalated");
 
 /// Puts the verdict on the answer. `Cache-Status` is appended, as RFC 9211 asks, after those of the
 /// caches behind us; an `x-reprise-*` of a Reprise behind us is replaced.
 pub fn put(headers: &mut HeaderMap, verdict: &Verdict, way: Option<&Way>, now: Millis) {
-    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, SAVED, DEPLOYMENT, ATTEMPTS, TRIED] {
+    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, SAVED, DEPLOYMENT, ATTEMPTS, TRIED, ESCALATED] {
         headers.remove(name);
     }
     headers.insert(VERDICT, HeaderValue::from_static(verdict.word()));
@@ -39,6 +40,9 @@ pub fn put(headers: &mut HeaderMap, verdict: &Verdict, way: Option<&Way>, now: M
         }
         if let Some(tried) = &way.tried {
             set(headers, TRIED, tried);
+        }
+        if let Some(escalated) = &way.escalated {
+            headers.insert(ESCALATED, HeaderValue::from_static(escalated.signal));
         }
     }
     match verdict {

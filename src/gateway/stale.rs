@@ -1,13 +1,12 @@
 //! An expired answer in place of an error: `cache.stale_if_error` (RFC 5861 §4).
 
 use super::visit::Visit;
-use super::{Gateway, Reply, ReplyBody, coding, report};
+use super::{Gateway, Reply};
 use crate::base::digest::{ExactKey, Partition};
 use crate::base::fault::{Fault, Kind};
 use crate::cache::{Found, Verdict};
 use crate::wire::request::Form;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::HeaderMap;
 use std::time::Duration;
 
 /// What is needed to look for an expired answer once the upstream has failed.
@@ -57,20 +56,10 @@ impl Gateway {
         };
         self.metrics.served_stale();
         tracing::warn!(model = %found.entry.model, "the upstream failed: an expired answer was served");
-        Ok(self.play_stale(&ground, found))
-    }
-
-    fn play_stale(&self, ground: &Ground, found: Found) -> (Verdict, Reply) {
         let Found { entry, tier, score, playback } = found;
         self.count_saved(entry.usage());
-        let mut headers = HeaderMap::with_capacity(10);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(playback.content_type));
-        let parts = coding::accepted(&ground.asked, playback.parts, &mut headers);
         let verdict = Verdict::Hit { entry, tier, score };
-        if ground.show {
-            report::put(&mut headers, &verdict, None, self.clock.now());
-        }
-        (verdict, Reply { status: StatusCode::OK, headers, body: ReplyBody::Whole(parts) })
+        Ok(self.stored(&ground.asked, playback, verdict, None, ground.show))
     }
 }
 

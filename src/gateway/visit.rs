@@ -165,6 +165,19 @@ fn terms(policy: &Policy, wishes: &Directives, scope: Scope, model: &str) -> Ter
 }
 
 impl Gateway {
+    /// Reads a request that nobody makes, but asks or says something about: nothing of it is booked.
+    pub(super) fn look_only(
+        &self,
+        dialect: Dialect,
+        target: PathAndQuery,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Considered, Fault> {
+        let considered = self.visit(self.settings.load_full(), dialect, target, headers, body)?;
+        considered.tab().void();
+        Ok(considered)
+    }
+
     /// Reads a request as far as the cache needs it. `Err`: a header of ours that cannot be understood.
     pub(super) fn visit(
         &self,
@@ -182,7 +195,13 @@ impl Gateway {
         let model = read.as_ref().ok().map(|request| request.model());
         let binding = settings.upstream.bind(model, &headers)?;
         let config = &settings.config;
-        let route = config.route_for(target.path(), model, |name| headers.get(name)?.to_str().ok());
+        let callers = &config.accounts.callers;
+        let route = config.route_for(
+            target.path(),
+            model,
+            |name| headers.get(name)?.to_str().ok(),
+            || who.name(callers),
+        );
         let policy = config.policy_of(route);
         let show = policy.headers;
         let mode =

@@ -50,7 +50,7 @@ impl Gateway {
         let dialect = Dialect::of_path(target.path()).ok_or_else(|| {
             invalid(format!("`path` is {target}; expected one that is cached, such as /v1/chat/completions"))
         })?;
-        let visit = match self.visit(self.settings.load_full(), dialect, target, headers, request)? {
+        let visit = match self.look_only(dialect, target, headers, request)? {
             Considered::Chat(visit) => visit,
             Considered::Embedding(_) => {
                 return Err(invalid("embeddings are not warmed; ask for them".to_owned()));

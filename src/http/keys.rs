@@ -84,7 +84,7 @@ async fn create(State(gateway): State<Arc<Gateway>>, body: Bytes) -> Response {
         Ok((grant, expires)) => {
             let details = json!({"settings": &grant, "expires": expires});
             let change = move |store: &mut Store, now: Millis| store.create(&grant, expires, now.0);
-            shown(changed(gateway, "create", None, details, change).await)
+            shown(changed(gateway, "create", details, |made: &Fresh| made.id.clone(), change).await)
         }
         Err(wrong) => refused(StatusCode::BAD_REQUEST, &wrong),
     }
@@ -100,7 +100,7 @@ async fn rotate(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, bod
             let details = json!({"grace_seconds": grace.as_secs()});
             let named = id.clone();
             let change = move |store: &mut Store, now: Millis| store.rotate(&named, now.plus(grace).0);
-            shown(changed(gateway, "rotate", Some(id), details, change).await)
+            shown(changed(gateway, "rotate", details, |_| id, change).await)
         }
         Err(wrong) => refused(StatusCode::BAD_REQUEST, &wrong),
     }
@@ -109,13 +109,13 @@ async fn rotate(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, bod
 async fn disable(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Response {
     let named = id.clone();
     let change = move |store: &mut Store, _| store.set_disabled(&named, true);
-    done(changed(gateway, "disable", Some(id), Value::Null, change).await)
+    done(changed(gateway, "disable", Value::Null, |()| id, change).await)
 }
 
 async fn enable(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Response {
     let named = id.clone();
     let change = move |store: &mut Store, _| store.set_disabled(&named, false);
-    done(changed(gateway, "enable", Some(id), Value::Null, change).await)
+    done(changed(gateway, "enable", Value::Null, |()| id, change).await)
 }
 
 async fn expire(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, body: Bytes) -> Response {
@@ -123,47 +123,30 @@ async fn expire(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, bod
         Ok(at) => {
             let named = id.clone();
             let change = move |store: &mut Store, now: Millis| store.set_expiry(&named, at.or(Some(now.0)));
-            done(changed(gateway, "expire", Some(id), json!({"at": at}), change).await)
+            done(changed(gateway, "expire", json!({"at": at}), |()| id, change).await)
         }
         Err(wrong) => refused(StatusCode::BAD_REQUEST, &wrong),
     }
 }
 
 /// Makes the change off the async threads, and notes it. A change that cannot be noted is said, not undone.
-async fn changed<T: Named + Send + 'static>(
+async fn changed<T: Send + 'static>(
     gateway: Arc<Gateway>,
     action: &'static str,
-    id: Option<String>,
     details: Value,
+    id: impl FnOnce(&T) -> String + Send + 'static,
     change: impl FnOnce(&mut Store, Millis) -> Result<T, Unkept> + Send + 'static,
 ) -> Result<T, Unkept> {
     let work = move || {
         let made = gateway.accounts.change_keys(change)?;
         let audits = gateway.settings.load().config.accounts.ledger.audit != Audit::Off;
         if let Some(folder) = gateway.accounts.folder().filter(|_| audits) {
-            let key = made.id().map(str::to_owned).or(id).unwrap_or_default();
-            let noted = audit::action(folder, gateway.clock.now(), "api", action, &key, details);
+            let noted = audit::action(folder, gateway.clock.now(), "api", action, &id(&made), details);
             noted.unwrap_or_else(|wrong| tracing::error!(action, "not in the audit log: {wrong}"));
         }
         Ok(made)
     };
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Unkept::Nowhere))
-}
-
-trait Named {
-    fn id(&self) -> Option<&str>;
-}
-
-impl Named for Fresh {
-    fn id(&self) -> Option<&str> {
-        Some(&self.id)
-    }
-}
-
-impl Named for () {
-    fn id(&self) -> Option<&str> {
-        None
-    }
 }
 
 /// The one answer that holds a key's text.

@@ -4,11 +4,11 @@ use super::decode::{DecodeError, Decoder};
 use super::reel::Tape;
 use crate::wire::Dialect;
 use crate::wire::answer::{self, DONE, Outline, StreamReader};
+use crate::wire::is_event_stream;
 use crate::wire::sse;
 use crate::wire::usage::Usage;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 
 /// How a recording ended. Only `Whole` may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,9 +81,7 @@ impl Recorder {
             Ok(decoder) => (Some(decoder), None),
             Err(_) => (None, Some(Ended::Unreadable)),
         };
-        let kind = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-        let stream = kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream");
-        let reel = if stream {
+        let reel = if is_event_stream(headers) {
             Reel::Stream(Box::new(Splitting {
                 split: sse::Decoder::new(cap),
                 reader: StreamReader::new(dialect),

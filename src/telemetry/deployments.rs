@@ -9,6 +9,7 @@
 //! | `deployment_in_flight` | model, deployment | requests in progress |
 //! | `deployment_state` | model, deployment, state | 1 for the state it is in |
 //! | `fallbacks_total` | model, to, why | requests that went to another model |
+//! | `escalations_total` | model, to, why | answers that a larger model was asked to better |
 
 use super::metrics::Seconds;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -66,6 +67,7 @@ pub struct Deployments {
     in_flight: Family<Named, Gauge>,
     states: Family<NamedState, Gauge>,
     fallbacks: Family<Fallback, Counter>,
+    escalations: Family<Fallback, Counter>,
 }
 
 impl Default for Deployments {
@@ -78,6 +80,7 @@ impl Default for Deployments {
             in_flight: Family::default(),
             states: Family::default(),
             fallbacks: Family::default(),
+            escalations: Family::default(),
         }
     }
 }
@@ -95,6 +98,8 @@ impl Deployments {
         registry.register("deployment_in_flight", "Requests in progress", self.in_flight.clone());
         registry.register("deployment_state", "1 for the state it is in", self.states.clone());
         registry.register("fallbacks", "Requests that went to another model", self.fallbacks.clone());
+        let escalations = "Answers that a larger model was asked to better";
+        registry.register("escalations", escalations, self.escalations.clone());
     }
 
     /// The numbers of one deployment, looked up once.
@@ -114,6 +119,10 @@ impl Deployments {
 
     pub fn fell_back(&self, model: &str, to: &str, why: &'static str) {
         self.fallbacks.get_or_create(&Fallback { model: model.to_owned(), to: to.to_owned(), why }).inc();
+    }
+
+    pub fn escalated(&self, model: &str, to: &str, why: &'static str) {
+        self.escalations.get_or_create(&Fallback { model: model.to_owned(), to: to.to_owned(), why }).inc();
     }
 
     /// Forgets the states of deployments that are no more.

@@ -275,10 +275,3 @@ impl Stream for Body {
         Poll::Ready(Some(Err(Fault::new(Kind::UpstreamTimeout, message))))
     }
 }
-
-impl Incoming {
-    /// The length that the upstream declared, if it did.
-    pub fn content_length(&self) -> Option<u64> {
-        self.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-    }
-}

@@ -26,6 +26,7 @@ pub use deployment::Unusable;
 pub use roads::Upstream;
 
 use crate::base::fault::Fault;
+use crate::wire::usage::Usage;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::uri::PathAndQuery;
@@ -71,11 +72,24 @@ pub struct Way {
     pub model: Option<Arc<str>>,
     /// What failed before it: `azure-eu 500, openai timeout`.
     pub tried: Option<Arc<str>>,
+    /// A cheaper model answered first, and its answer would not do.
+    pub escalated: Option<Box<Escalated>>,
+}
+
+/// The first answer of a cascade, which was paid for and not given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escalated {
+    /// The model's name here.
+    pub model: Box<str>,
+    /// `None` where the upstream did not say.
+    pub usage: Option<Usage>,
+    /// What it showed, by the config's word.
+    pub signal: &'static str,
 }
 
 impl Way {
     /// Sent, and answered: nothing was chosen.
     pub fn straight(deployment: Arc<str>) -> Way {
-        Way { deployment, attempts: 0, substitute: false, model: None, tried: None }
+        Way { deployment, attempts: 0, substitute: false, model: None, tried: None, escalated: None }
     }
 }

@@ -24,6 +24,21 @@ pub mod sse;
 mod tree;
 pub mod usage;
 
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+
+/// Whether an answer with these headers is a stream of server-sent events.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    const KIND: &[u8] = b"text/event-stream";
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..KIND.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
+}
+
+/// The length that a sender declared, if it did.
+pub fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// One API that we know by its path. `Responses` and `Messages` are named so that everything that
 /// switches on a dialect has their seat; until they are read they pass through uncached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

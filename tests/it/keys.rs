@@ -6,10 +6,13 @@ mod secrets;
 
 use crate::world::upstream::{Upstream, body, completion};
 use crate::world::{Answer, World, chat_with, read};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use reprise::accounts::keys::store::{Fresh, Store};
 use reprise::base::secret::Secret;
+use reprise::config::accounts::Caller;
 use reprise::config::keys::{Grant, Listed};
-use reprise::config::{CacheMode, Config, ScopeBy};
+use reprise::config::{CacheMode, Config, Policy, Route, RouteMatch, ScopeBy};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -199,6 +202,37 @@ async fn a_key_asks_for_its_own_models_and_paths_that_are_read() {
     let images = world.client().post(world.url("/v1/images/generations")).body("{}");
     assert_eq!(read(images.header("authorization", format!("Bearer {}", key.text))).await.status, 403);
     assert_eq!(world.upstream.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_route_may_be_that_of_a_key_or_of_a_named_caller() {
+    let folder = TempDir::new().unwrap();
+    let world = keyed_in(folder.path(), |config| {
+        let matches = RouteMatch { key: Some("batch-*".to_owned()), ..RouteMatch::default() };
+        let policy = Policy { mode: CacheMode::Off, ..config.policy.clone() };
+        config.routes.push(Route { name: "batch".to_owned(), matches, policy });
+    })
+    .await;
+    let (batch, other) = (make(&world, &named("batch-night")), make(&world, &named("chat")));
+    for _ in 0..2 {
+        let answer = world.send_as(&batch.text, &priced("q")).await;
+        assert_eq!((answer.verdict(), answer.header("x-reprise-reason")), ("bypass", Some("route_off")));
+    }
+    world.send_as(&other.text, &priced("q")).await;
+    assert_eq!(world.send_as(&other.text, &priced("q")).await.verdict(), "hit");
+
+    let mut headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer sk-night".parse().unwrap())]);
+    let caller = world.server.gateway().accounts.admit(&mut headers).unwrap().caller.short();
+    drop(world);
+    let world = keyed_in(folder.path(), |config| {
+        let matches = RouteMatch { key: Some("night".to_owned()), ..RouteMatch::default() };
+        let policy = Policy { mode: CacheMode::Off, ..config.policy.clone() };
+        config.routes.push(Route { name: "batch".to_owned(), matches, policy });
+        config.accounts.callers.push(Caller { digest: caller, name: "night".to_owned(), team: None });
+    })
+    .await;
+    assert_eq!(world.send_as("sk-night", &priced("q")).await.verdict(), "bypass");
+    assert_eq!(world.send_as("sk-day", &priced("q")).await.verdict(), "miss");
 }
 
 #[tokio::test]

@@ -258,6 +258,18 @@ async fn an_explanation_is_no_request() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_brought_along_is_no_request() {
+    let folder = TempDir::new().unwrap();
+    let world = kept_in(folder.path(), |_| {}).await;
+    let item = json!({ "request": priced("q"), "answer": "an answer" });
+    let warm = world.client().post(world.admin("/api/warm"));
+    let told = read(warm.body(json!({ "items": [item] }).to_string())).await;
+    assert_eq!(told.json()["exact_only"], 1, "{told:?}");
+    world.send(&priced("another")).await;
+    assert_eq!(total(&world).requests, 1);
+}
+
+#[tokio::test]
 async fn the_ledger_is_served_on_the_admin_side_and_counted_by_key() {
     let folder = TempDir::new().unwrap();
     let world = kept_in(folder.path(), |_| {}).await;

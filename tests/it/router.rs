@@ -2,6 +2,7 @@
 //! Scenes on `stage` run in memory under a paused clock; those in `whole` through the real server.
 
 mod bound;
+mod cascade;
 mod chaos;
 mod choice;
 mod failing;

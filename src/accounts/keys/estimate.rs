@@ -1,10 +1,11 @@
 //! Tokens of a request before it is sent: what is held for it, until it is known what it used.
 //!
 //! A quarter of the body's bytes stands for the prompt, and what the client allows at most for the answer
-//! (`max_tokens` and its like, for each choice), else `UNSAID`. No tokenizer is asked: each model has its own,
-//! their tables weigh megabytes, and the hold lives only until the answer says what it used. A quarter is
-//! about right for English and, as the JSON around the text counts too, rather too much; for scripts of
-//! three bytes a letter it is about one token for each and a third.
+//! (`max_tokens` and its like, for each choice), else `UNSAID`. No tokenizer is asked: each model has its own, and the
+//! hold lives only until the answer says what it used. Against OpenAI's `o200k_base` (by the crate `bpe-openai` 0.3) a
+//! quarter of the body's bytes comes to 1.6 times the tokens of a short English question and 1.3 times those of a
+//! short Korean one (the JSON around the text counts too), 1.1 and 1.0 times at some hundred tokens, 1.07 for Rust, 0.9 for
+//! Markdown with tables. That crate would have added 33 MB to the program, 67 MB to its memory and two minutes to its build.
 
 use serde::Deserialize;
 

@@ -18,6 +18,14 @@ pub struct Message {
     pub key: Arc<str>,
     /// The teller's name, 16 hex digits; the same as long as its ledger.
     pub replica: Arc<str>,
+    pub word: Word,
+    /// Of a request, which waits for the answer. Nobody waits for one where nothing is asked.
+    pub ask: Option<Ask>,
+}
+
+/// What there is to say of a key at one moment.
+#[derive(Clone, Debug)]
+pub struct Word {
     pub now: Millis,
     /// Minutes since the epoch.
     pub minute: u64,
@@ -27,7 +35,6 @@ pub struct Message {
     pub spent: ByPeriod,
     /// The least that the others have spent, by what they said before.
     pub others: ByPeriod,
-    pub ask: Option<Ask>,
     /// Holds that are no more, and the tokens that were used in place of what was held, where that is known.
     pub over: Vec<(u64, Option<u64>)>,
     /// Holds that go on, and are not to lapse.
@@ -66,20 +73,13 @@ pub enum Refused {
     Concurrency,
 }
 
-/// Whether a request waits for the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hurry {
-    Request,
-    None,
-}
-
 /// The numbers that all replicas share. `None` of a call: they cannot be had within its time, and what this replica
 /// has counted itself has to do. No call waits longer than its time-box.
 pub trait Fleet: Send + Sync {
     /// Takes up to `want` requests, one at least, out of the `most` of a minute. Zero: they are used up.
     fn requests<'a>(&'a self, key: &'a str, minute: u64, want: u64, most: u64) -> BoxFuture<'a, Option<u64>>;
 
-    fn tell(&self, message: Message, hurry: Hurry) -> BoxFuture<'_, Option<Told>>;
+    fn tell<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Option<Told>>;
 
     /// Another number after each time that the numbers were away, and may be lost; `None` while they are.
     fn connection(&self) -> Option<u64>;

@@ -10,8 +10,8 @@
 //! then this replica's own count decides, together with what the others are known to have spent. Without a
 //! fleet every call costs one branch.
 
-use super::fleet::{Ask, Fleet, Hurry, Message, Refused};
-use super::meter::{Hold, Permit, Word, over_budget, too_many_at_once, too_many_requests, too_many_tokens};
+use super::fleet::{Ask, Fleet, Message, Refused};
+use super::meter::{Hold, Hurry, Permit, over_budget, too_many_at_once, too_many_requests, too_many_tokens};
 use super::{Key, Ring};
 use crate::base::clock::Clock;
 use crate::base::fault::Fault;
@@ -100,7 +100,7 @@ impl Joint {
             concurrency: grant.concurrency,
             budget: grant.budget.limits().map(|limit| limit.map(|limit| limit.0)),
         };
-        let told = self.tell(fleet.as_ref(), key, Some(ask), Hurry::Request).await;
+        let told = self.tell(fleet.as_ref(), key, Some(ask)).await;
         self.judged(told.is_some());
         match told.flatten() {
             None => Ok(()),
@@ -162,7 +162,7 @@ impl Joint {
         let Some(fleet) = self.fleet.get() else { return };
         let telling = futures_util::stream::iter(keys).for_each_concurrent(ABREAST, |key| async move {
             key.meter.is_told();
-            if self.tell(fleet.as_ref(), &key, None, Hurry::None).await.is_none() {
+            if self.tell(fleet.as_ref(), &key, None).await.is_none() {
                 // Again at the next round.
                 self.note(&key);
             }
@@ -171,30 +171,13 @@ impl Joint {
     }
 
     /// `None`: the fleet is away.
-    async fn tell(
-        &self,
-        fleet: &dyn Fleet,
-        key: &Key,
-        ask: Option<Ask>,
-        hurry: Hurry,
-    ) -> Option<Option<Refused>> {
-        let Word { now, minute, periods, spent, others, over, open } =
-            key.meter.word(self.clock.now(), hurry);
+    async fn tell(&self, fleet: &dyn Fleet, key: &Key, ask: Option<Ask>) -> Option<Option<Refused>> {
+        let hurry = if ask.is_some() { Hurry::Request } else { Hurry::None };
+        let word = key.meter.word(self.clock.now(), hurry);
         let (digest, replica) = (key.digest.clone(), self.replica.clone());
-        let message = Message {
-            key: digest,
-            replica,
-            now,
-            minute,
-            periods,
-            spent,
-            others,
-            ask,
-            over: over.clone(),
-            open,
-        };
-        let told = fleet.tell(message, hurry).await?;
-        let twin = key.meter.heard(periods, &told, &over);
+        let message = Message { key: digest, replica, word, ask };
+        let told = fleet.tell(&message).await?;
+        let twin = key.meter.heard(message.word.periods, &told, &message.word.over);
         if twin && !self.twin.swap(true, Ordering::Relaxed) {
             let replica = &self.replica;
             tracing::error!(

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use std::time::Duration;
 
 use super::part::Part;
-pub use super::part::{Permit, Word};
+pub use super::part::{Hurry, Permit};
 
 const MINUTE: u64 = 60_000;
 

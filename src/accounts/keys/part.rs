@@ -1,7 +1,7 @@
 //! What a meter keeps for the sake of other replicas: permits of the fleet's rate, holds by name, and what was
 //! said and heard of money.
 
-use super::fleet::{ByPeriod, Hurry, Told};
+use super::fleet::{ByPeriod, Told, Word};
 use super::meter::Meter;
 use crate::base::clock::Millis;
 use ahash::AHashSet;
@@ -57,16 +57,11 @@ pub enum Permit {
     },
 }
 
-/// What there is to say of a key at one moment.
-#[derive(Debug)]
-pub struct Word {
-    pub now: Millis,
-    pub minute: u64,
-    pub periods: ByPeriod,
-    pub spent: ByPeriod,
-    pub others: ByPeriod,
-    pub over: Vec<(u64, Option<u64>)>,
-    pub open: Vec<u64>,
+/// Whether a request waits until the word has come and been answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hurry {
+    Request,
+    None,
 }
 
 impl Part {

@@ -7,6 +7,7 @@ use crate::base::clock::{Clock, Millis};
 use crate::base::digest::{Credential, Parts};
 use crate::base::fault::{Fault, Kind};
 use crate::config::CacheMode;
+use crate::config::accounts::Caller;
 use crate::config::keys::{Grant, Keys};
 use ahash::AHashMap;
 use http::{HeaderMap, HeaderName};
@@ -102,6 +103,18 @@ impl Admitted {
         self.grant()?.ttl.map(Duration::from_secs)
     }
 
+    /// What the config calls whoever asks: the key's name, or the one that a credential's digest was given.
+    pub fn name<'n>(&'n self, callers: &'n [Caller]) -> Option<&'n str> {
+        match &self.key {
+            Some(key) => Some(&key.grant.name),
+            None if callers.is_empty() => None,
+            None => {
+                let digest = self.caller.short();
+                callers.iter().find(|caller| caller.digest == digest).map(|caller| caller.name.as_str())
+            }
+        }
+    }
+
     fn grant(&self) -> Option<&Grant> {
         self.key.as_ref().map(|key| &key.grant)
     }
@@ -140,14 +153,15 @@ impl Ring {
     /// Keys of the config and of the store. A key that was there keeps its meter.
     pub fn new(secret: &[u8; 32], config: &Keys, stored: Vec<Stored>, before: &Ring) -> Ring {
         let mut ring = Ring { required: config.required, ..Ring::default() };
+        let before: AHashMap<&str, &Arc<Meter>> =
+            before.keys.iter().map(|key| (&*key.id, &key.meter)).collect();
         for listed in &config.listed {
-            let id = format!("config:{}", listed.grant.name);
-            let key = ring.add(&id, listed.grant.clone(), false, listed.expires, before);
+            let key = ring.add(&listed.id(), listed.grant.clone(), false, listed.expires, &before);
             ring.open(hash(secret, listed.secret.expose().as_bytes()), key, None);
         }
         for stored in stored {
             let Stored { id, hash, old, disabled, expires, grant, .. } = stored;
-            let key = ring.add(&id, grant, disabled, expires, before);
+            let key = ring.add(&id, grant, disabled, expires, &before);
             if let Some((old, until)) = old {
                 ring.open(old, key.clone(), Some(until));
             }
@@ -162,15 +176,14 @@ impl Ring {
         grant: Grant,
         disabled: bool,
         expires: Option<u64>,
-        before: &Ring,
+        before: &AHashMap<&str, &Arc<Meter>>,
     ) -> Arc<Key> {
-        let meter = before.keys.iter().find(|key| &*key.id == id).map(|key| key.meter.clone());
         let tags = grant.tags.iter().filter_map(|tag| tag.split_once('='));
         let key = Arc::new(Key {
             id: id.into(),
             team: grant.team.as_deref().map(Arc::from),
             tags: tags.map(|(name, value)| (name.into(), value.into())).collect(),
-            meter: meter.unwrap_or_default(),
+            meter: before.get(id).map(|meter| Arc::clone(meter)).unwrap_or_default(),
             digest: Parts::new("reprise-meter-1")
                 .part("id", id.as_bytes())
                 .finish::<Credential>()

@@ -196,15 +196,7 @@ pub struct Charge {
 /// # Errors
 /// It cannot be read.
 pub fn charges(folder: &Path) -> Result<Vec<Charge>, Unwritten> {
-    let path = folder.join(FILE);
-    if !path.is_file() {
-        return Ok(Vec::new());
-    }
-    let ledger = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    ledger.busy_timeout(PATIENCE)?;
-    if version(&ledger)? == 0 {
-        return Ok(Vec::new());
-    }
+    let Some(ledger) = to_read(folder)? else { return Ok(Vec::new()) };
     let mut asked = ledger.prepare("SELECT key, day, usd FROM charge")?;
     let number = |row: &rusqlite::Row<'_>, at| Ok::<_, rusqlite::Error>(row.get::<_, i64>(at)?.max(0) as u64);
     let rows = asked.query_map([], |row| {
@@ -213,7 +205,22 @@ pub fn charges(folder: &Path) -> Result<Vec<Charge>, Unwritten> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn version(connection: &Connection) -> Result<i64, Unwritten> {
+/// The ledger in `folder`, for reading only; `None` where there is none, or none that anything was written to.
+pub(super) fn to_read(folder: &Path) -> Result<Option<Connection>, Unwritten> {
+    let path = folder.join(FILE);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let ledger = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    ledger.busy_timeout(PATIENCE)?;
+    match version(&ledger)? {
+        0 => Ok(None),
+        VERSION => Ok(Some(ledger)),
+        other => Err(Unwritten::Version(other)),
+    }
+}
+
+fn version(connection: &Connection) -> Result<i64, Unwritten> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
@@ -230,7 +237,7 @@ fn columns(amount: &Amount) -> [Option<i64>; 5] {
     ]
 }
 
-fn clamped(number: u64) -> i64 {
+pub(super) fn clamped(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

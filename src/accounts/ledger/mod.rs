@@ -36,7 +36,7 @@ const MOST_WAITING: usize = 1 << 17;
 #[derive(Debug)]
 pub struct Ledger {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Option<JoinHandle<()>>,
     folder: Option<PathBuf>,
 }
 
@@ -70,7 +70,7 @@ impl Ledger {
         if thread.is_none() {
             shared.queue.lock().closing = true;
         }
-        Ledger { shared, thread: Mutex::new(thread), folder: settings.path.clone() }
+        Ledger { shared, thread, folder: settings.path.clone() }
     }
 
     /// The folder that it lies in, if it is kept at all.
@@ -99,20 +99,16 @@ impl Ledger {
             self.shared.written.wait(&mut queue);
         }
     }
+}
 
-    /// Writes what is left and ends the writer; rows entered later are lost. Blocks likewise.
-    pub fn close(&self) {
-        let Some(thread) = self.thread.lock().take() else { return };
+impl Drop for Ledger {
+    /// Writes what is left and ends the writer. Blocks likewise.
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
         self.shared.queue.lock().closing = true;
         self.shared.wake.notify_one();
         if thread.join().is_err() {
             tracing::error!("the ledger's writer ended by a defect; its last rows may be lost");
         }
-    }
-}
-
-impl Drop for Ledger {
-    fn drop(&mut self) {
-        self.close();
     }
 }

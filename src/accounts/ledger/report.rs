@@ -1,8 +1,8 @@
 //! What the ledger says: requests, money spent and money saved, by key, team, tag, model or day.
 
-use super::file::{self, FILE, Unwritten};
+use super::file::{self, Unwritten, clamped};
 use crate::config::accounts::Caller;
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub struct Sums {
     pub spent: u64,
     /// What answers from the cache would have cost.
     pub saved: u64,
-    /// What audits, escalations and bought embeddings cost.
+    /// What audits and escalations cost.
     pub overhead: u64,
     /// Requests whose cost or saving is not known: no usage was reported, or the model has no price.
     pub unknown: u64,
@@ -122,16 +122,7 @@ const SUMS: &str = "
 /// # Errors
 /// There is no ledger, or it cannot be read.
 pub fn read(folder: &Path, wanted: Wanted, callers: &[Caller]) -> Result<Report, Unwritten> {
-    let path = folder.join(FILE);
-    if !path.is_file() {
-        return Err(Unwritten::Absent(folder.to_owned()));
-    }
-    let ledger = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    ledger.busy_timeout(Duration::from_secs(2))?;
-    match file::version(&ledger)? {
-        1 => {}
-        other => return Err(Unwritten::Version(other)),
-    }
+    let Some(ledger) = file::to_read(folder)? else { return Err(Unwritten::Absent(folder.to_owned())) };
     let column = match wanted.by {
         By::Key => "key",
         By::Team => "key || char(31) || COALESCE(team, '')",
@@ -210,10 +201,6 @@ fn sums(row: &Row<'_>) -> rusqlite::Result<Sums> {
 fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     let number: Option<i64> = row.get(at)?;
     Ok(number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
-}
-
-fn clamped(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 impl Report {

@@ -1,8 +1,8 @@
 //! The cascade of a look-up with this tier in it.
 
-use super::Shared;
 use super::line::{Lines, Meaning};
-use super::read::{Hurry, Near};
+use super::read::Near;
+use super::{Shared, Wait};
 use crate::base::digest::{ExactKey, Partition};
 use crate::cache::codec::{Embedding, Stored};
 use crate::cache::lookup::{self, Asked, Decided, Demand, Found, Looked, Lookup, or_else};
@@ -89,7 +89,7 @@ impl Cache {
             return (known, Tier::L1);
         }
         let names: Vec<_> = missing.iter().map(|at| (Partition(keys[*at].0), keys[*at])).collect();
-        let fetched = shared.get_all(&lines, &names, Hurry::Request).await.unwrap_or_default();
+        let fetched = shared.get_all(&lines, &names, Wait::Request).await.unwrap_or_default();
         let mut tier = Tier::L1;
         for (at, stored) in missing.into_iter().zip(fetched) {
             if let Some(stored) = stored {
@@ -170,7 +170,7 @@ impl Cache {
         if names.is_empty() {
             return None;
         }
-        let fetched = shared.get_all(lines, &names, Hurry::Request).await.ok()?;
+        let fetched = shared.get_all(lines, &names, Wait::Request).await.ok()?;
         let gone = names.iter().zip(&fetched).filter(|(_, stored)| stored.is_none());
         let gone = gone.map(|((_, key), _)| *key).collect();
         let fetched: Vec<Stored> = fetched.into_iter().flatten().collect();

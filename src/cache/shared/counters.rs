@@ -1,16 +1,6 @@
 //! Numbers that others keep in the same Redis, over the same connections and under the same breaker.
 
-use super::Shared;
-use super::keeper::UNHURRIED;
-
-/// Who waits for a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// A request: `redis.timeout`.
-    Request,
-    /// Nobody: a second, and on the connection that no request stands behind.
-    Nobody,
-}
+use super::{Shared, Wait};
 
 impl Shared {
     /// The whole name of a counter.
@@ -33,10 +23,7 @@ impl Shared {
         arguments: &[String],
     ) -> Option<Vec<i64>> {
         let lines = self.breaker.lines()?;
-        let (mut line, limit) = match wait {
-            Wait::Request => (lines.read.clone(), self.timeout),
-            Wait::Nobody => (lines.write.clone(), UNHURRIED),
-        };
+        let (mut line, limit) = self.line(&lines, wait);
         let mut call = redis::cmd("EVAL");
         call.arg(script).arg(counters.len()).arg(counters).arg(arguments);
         self.timed(&lines, "count", limit, call.query_async::<Vec<i64>>(&mut line)).await.ok()

@@ -3,9 +3,8 @@
 use super::breaker::Trouble;
 use super::line::{Meaning, within};
 use super::purge::PURGES;
-use super::read::Hurry;
 use super::write::millis;
-use super::{Shared, State};
+use super::{Shared, State, Wait};
 use crate::base::digest::{ExactKey, Partition};
 use crate::cache::Cache;
 use redis::aio::MultiplexedConnection;
@@ -123,7 +122,7 @@ impl Shared {
             return Ok(());
         }
         let lines = self.breaker.lines().ok_or(Trouble::Shut)?;
-        for stored in self.get_all(&lines, &wanted, Hurry::None).await?.into_iter().flatten() {
+        for stored in self.get_all(&lines, &wanted, Wait::Nobody).await?.into_iter().flatten() {
             cache.warm(stored);
             self.metrics.shared_followed("entry");
         }

@@ -45,7 +45,6 @@ mod report;
 mod write;
 
 pub use breaker::State;
-pub use counters::Wait;
 pub use line::Meaning;
 
 use super::Cache;
@@ -57,12 +56,14 @@ use crate::base::tasks::Tasks;
 use crate::config::{Redis, RedisServer};
 use crate::telemetry::metrics::Metrics;
 use breaker::{Breaker, Trouble};
+use keeper::UNHURRIED;
 use line::{Dialler, Lines, within};
 use names::Names;
 use parking_lot::Mutex;
 use purge::{Rules, Waiting};
 use queue::{Queue, Write};
 use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Weak};
@@ -76,6 +77,15 @@ pub enum FleetSecret {
     /// given it back. `adopt` is called with what holds each time Redis is reached, before anything is asked
     /// of it.
     InRedis { ours: Mutex<[u8; 32]>, adopt: Box<dyn Fn([u8; 32]) + Send + Sync> },
+}
+
+/// Who waits for an answer of Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A request: `redis.timeout`, on the connection of look-ups.
+    Request,
+    /// Nobody: a second, on the writer's connection, so that no request stands behind it.
+    Nobody,
 }
 
 /// The shared tier of one process. Every method may be called from any number of tasks.
@@ -157,6 +167,13 @@ impl Shared {
         shared.clone().write_behind(writes);
         shared.clone().follow(cache.clone());
         Ok(shared)
+    }
+
+    fn line(&self, lines: &Lines, wait: Wait) -> (MultiplexedConnection, Duration) {
+        match wait {
+            Wait::Request => (lines.read.clone(), self.timeout),
+            Wait::Nobody => (lines.write.clone(), UNHURRIED),
+        }
     }
 
     pub fn state(&self) -> State {

@@ -1,10 +1,9 @@
 //! Look-ups: by exact key, and by vector.
 
-use super::Shared;
 use super::breaker::Trouble;
-use super::keeper::UNHURRIED;
 use super::line::Lines;
 use super::queue::Write;
+use super::{Shared, Wait};
 use crate::base::digest::{ExactKey, Partition};
 use crate::cache::codec::{self, Stored};
 use crate::semantic::embedder::Vector;
@@ -16,15 +15,6 @@ use std::sync::Arc;
 pub(super) struct Near {
     pub key: ExactKey,
     pub cosine: f32,
-}
-
-/// Who waits for a fetch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hurry {
-    /// A request: `redis.timeout`, on the connection of look-ups.
-    Request,
-    /// Nobody: on the writer's connection, so that no request stands behind it.
-    None,
 }
 
 impl Shared {
@@ -50,16 +40,13 @@ impl Shared {
         &self,
         lines: &Arc<Lines>,
         names: &[(Partition, ExactKey)],
-        hurry: Hurry,
+        wait: Wait,
     ) -> Result<Vec<Option<Stored>>, Trouble> {
         let mut call = redis::cmd("MGET");
         for (_, key) in names {
             call.arg(self.names.entry(key));
         }
-        let (mut line, limit) = match hurry {
-            Hurry::Request => (lines.read.clone(), self.timeout),
-            Hurry::None => (lines.write.clone(), UNHURRIED),
-        };
+        let (mut line, limit) = self.line(lines, wait);
         let asked = call.query_async::<Vec<Option<Vec<u8>>>>(&mut line);
         let found = self.timed(lines, "mget", limit, asked).await?;
         let read = names.iter().zip(found).map(|((partition, key), bytes)| {

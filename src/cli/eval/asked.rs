@@ -72,7 +72,7 @@ pub fn question_of(
 
 fn item(body: &[u8], chosen: &Chosen, semantic: &Semantic, corpus: &mut Corpus) -> Result<Item, String> {
     let read = request::read(Dialect::ChatCompletions, body).map_err(|wrong| wrong.to_string())?;
-    let policy = chosen.config.policy_for(PATH, Some(read.model()), |_| None);
+    let policy = chosen.config.policy_for(PATH, Some(read.model()), |_| None, || None);
     let around = Circumstances {
         scope: Scope([0; 32]),
         dialect: Dialect::ChatCompletions,

@@ -10,7 +10,7 @@ use crate::accounts::keys::store::{Fresh, Store};
 use crate::base::clock::{Clock, Millis};
 use crate::base::money::NanoUsd;
 use crate::config::accounts::Audit;
-use crate::config::keys::{Budget, Grant, Over, dollars, moment, tag};
+use crate::config::keys::{self, Budget, Grant, Over, dollars, moment, tag};
 use crate::config::{CacheMode, Config, Flags, ScopeBy, Source};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -74,10 +74,10 @@ struct Create {
     #[arg(long = "model")]
     models: Vec<String>,
     /// Who shares its answers: key, team or global [default: as the route says]
-    #[arg(long, value_parser = scope)]
+    #[arg(long, value_parser = keys::scope)]
     scope: Option<ScopeBy>,
     /// The most that the cache does for it: off, exact or semantic
-    #[arg(long, value_parser = mode)]
+    #[arg(long, value_parser = keys::cache_mode)]
     cache: Option<CacheMode>,
     /// The cosine from which a neighbour is considered, 0.0 to 1.0
     #[arg(long, value_parser = similarity)]
@@ -212,24 +212,6 @@ fn limit(text: &str) -> Result<(String, NanoUsd), String> {
     match text.split_once('=') {
         Some((period @ ("day" | "week" | "month" | "whole"), usd)) => Ok((period.to_owned(), dollars(usd)?)),
         _ => Err("expected day, week, month or whole with USD, as in day=5".to_owned()),
-    }
-}
-
-fn scope(word: &str) -> Result<ScopeBy, String> {
-    match word {
-        "key" => Ok(ScopeBy::Key),
-        "team" => Ok(ScopeBy::Team),
-        "global" => Ok(ScopeBy::Global),
-        _ => Err("expected key, team or global".to_owned()),
-    }
-}
-
-fn mode(word: &str) -> Result<CacheMode, String> {
-    match word {
-        "off" => Ok(CacheMode::Off),
-        "exact" => Ok(CacheMode::Exact),
-        "semantic" => Ok(CacheMode::Semantic),
-        _ => Err("expected off, exact or semantic".to_owned()),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Failure, say};
 use crate::accounts::keys::store::Store;
 use crate::accounts::ledger::report::{self, By, Wanted};
 use crate::config::accounts::Caller;
-use crate::config::keys::Grant;
+use crate::config::keys::{Grant, moment};
 use crate::config::{Config, Flags, Source};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ fn names(config: &Config, folder: &Path) -> Result<Vec<Caller>, Failure> {
         |digest: String, grant: &Grant| Caller { digest, name: grant.name.clone(), team: grant.team.clone() };
     let mut names = config.accounts.callers.clone();
     let listed = &config.accounts.keys.listed;
-    names.extend(listed.iter().map(|key| named(format!("config:{}", key.grant.name), &key.grant)));
+    names.extend(listed.iter().map(|key| named(key.id(), &key.grant)));
     if Store::is_there(folder) {
         let kept = Store::open(folder).and_then(|store| store.all()).map_err(Failure::other)?;
         names.extend(kept.into_iter().map(|key| named(key.id, &key.grant)));
@@ -78,14 +78,10 @@ fn names(config: &Config, folder: &Path) -> Result<Vec<Caller>, Failure> {
 /// # Errors
 /// What to write instead.
 pub fn since(text: &str, now: u64) -> Result<u64, String> {
-    let milliseconds = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     if let Ok(span) = humantime::parse_duration(text) {
-        return Ok(now.saturating_sub(milliseconds(span)));
+        return Ok(now.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)));
     }
-    let day = humantime::parse_rfc3339_weak(&format!("{text} 00:00:00"));
-    let moment = day.or_else(|_| humantime::parse_rfc3339_weak(text));
-    let since = moment.ok().and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
-    since.map(milliseconds).ok_or_else(|| {
+    moment(text).map_err(|_| {
         format!("{text:?} is no moment; write a day such as 2026-11-01, or how long ago, such as 24h or 30d")
     })
 }

@@ -85,7 +85,7 @@ fn footnotes(report: &Report) -> String {
     );
     notes.push_str(match report.total.overhead {
         0 => ".\n",
-        _ => "; net of audits, escalations and embeddings.\n",
+        _ => "; net of audits and escalations.\n",
     });
     if report.total.unknown > 0 {
         let count = grouped(report.total.unknown);

@@ -232,7 +232,7 @@ impl Gateway {
         let Audit { settings, dialect, caller, payer, model, outgoing, canon, terms, entry, open } = audit;
         let watch = open.watch().clone();
         let bill = |served: Option<&str>, usage| {
-            self.accounts.overhead(Kind::Audit, payer, served.unwrap_or(&model), usage);
+            self.accounts.overhead(Kind::Audit, payer.clone(), served.unwrap_or(&model), usage);
         };
         let fresh = match self.ask_again(&settings, &watch, dialect, caller, outgoing, bill).await {
             Ok(fresh) => fresh,
@@ -256,7 +256,7 @@ impl Gateway {
         dialect: Dialect,
         caller: Credential,
         outgoing: Outgoing,
-        bill: impl FnOnce(Option<&str>, Option<Usage>),
+        bill: impl Fn(Option<&str>, Option<Usage>),
     ) -> Result<Tape, Outcome> {
         watch.counts.add(Count::Calls, 1);
         let fresh = match settings.upstream.send(outgoing).await {
@@ -264,6 +264,9 @@ impl Gateway {
                 self.accounts.prove(caller);
                 let way = incoming.way.clone();
                 let fresh = read_whole(incoming, dialect, settings.config.cache.max_entry).await;
+                if let Some(first) = &way.escalated {
+                    bill(Some(&first.model), first.usage);
+                }
                 bill(
                     way.model.as_deref(),
                     fresh.as_ref().ok().and_then(|fresh| fresh.as_ref()?.outline.usage),

@@ -4,6 +4,7 @@ use super::failure;
 use super::{Kind, anthropic, gemini};
 use crate::base::fault::{self, Fault};
 use crate::upstream::{Chunks, Incoming};
+use crate::wire::is_event_stream;
 use crate::wire::request::Form;
 use crate::wire::sse;
 use bytes::{Bytes, BytesMut};
@@ -83,8 +84,7 @@ impl Foreign {
         headers.remove(CONTENT_ENCODING);
         headers.remove(CONTENT_LENGTH);
         failure::rename(headers);
-        let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let events = kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"));
+        let events = is_event_stream(headers);
         if !status.is_success() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return Ok(BodyForm::Error);

@@ -9,6 +9,7 @@ use super::outcome::{Failed, Failure, Last, Outcome, Refusal, asked_to_wait};
 use super::usage::Counted;
 use crate::base::fault::{Fault, Kind};
 use crate::upstream::{Chunks, Incoming};
+use crate::wire::is_event_stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use http::StatusCode;
@@ -135,11 +136,6 @@ fn too_long(place: &Place) -> Fault {
     Fault::new(Kind::UpstreamTimeout, message)
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream")
-}
-
 /// Some providers answer 200 and say in the first event that they will not.
 fn begins_with_error(chunk: &[u8]) -> bool {
     let text = chunk.trim_ascii_start();
@@ -160,9 +156,9 @@ fn is_cut_json(headers: &HeaderMap, status: StatusCode, body: &[u8]) -> bool {
 }
 
 /// The start of a body, and how it goes on.
-struct Held {
+pub(super) struct Held {
     status: StatusCode,
-    headers: HeaderMap,
+    pub headers: HeaderMap,
     way: crate::upstream::Way,
     start: Bytes,
     end: End,
@@ -176,6 +172,11 @@ enum End {
 }
 
 impl Held {
+    /// The whole body, where it ended within what was held.
+    pub fn whole(&self) -> Option<&Bytes> {
+        matches!(self.end, End::Whole).then_some(&self.start)
+    }
+
     fn apart(self) -> (Bytes, Incoming) {
         let Held { status, headers, way, start, end } = self;
         let body: Chunks = match end {
@@ -186,14 +187,14 @@ impl Held {
         (start, Incoming { status, headers, way, body })
     }
 
-    fn into_incoming(self) -> Incoming {
+    pub fn into_incoming(self) -> Incoming {
         let (start, mut incoming) = self.apart();
         incoming.body = Box::pin(Joined { start: Some(start), rest: incoming.body });
         incoming
     }
 }
 
-async fn hold(incoming: Incoming, most: usize, until: Instant) -> Held {
+pub(super) async fn hold(incoming: Incoming, most: usize, until: Instant) -> Held {
     hold_from(incoming, Bytes::new(), most, until).await
 }
 

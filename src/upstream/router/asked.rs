@@ -17,8 +17,10 @@ pub struct Asked {
     pub model: String,
     /// Where the model's JSON text stands in the body, quotes included.
     place: Range<usize>,
-    /// Tokens of the answer at most, where the client says so.
+    /// Tokens of the answer at most; 0 where the client does not say.
     pub max_tokens: u64,
+    /// Whether the client says anything of `logprobs`.
+    logprobs: bool,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +33,8 @@ struct Fields<'a> {
     max_completion_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     max_output_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
 }
 
 impl Asked {
@@ -49,6 +53,7 @@ impl Asked {
             place: start..start + text.len(),
             model: model.into_owned(),
             max_tokens: max_tokens.unwrap_or(0),
+            logprobs: fields.logprobs.is_some(),
         })
     }
 
@@ -60,6 +65,17 @@ impl Asked {
         let quoted = serde_json::Value::from(model).to_string();
         let (before, after) = (&body[..self.place.start], &body[self.place.end..]);
         [before, quoted.as_bytes(), after].concat().into()
+    }
+
+    /// The body with `logprobs` asked for, unless the client says something of it.
+    pub fn with_logprobs(&self, body: Bytes) -> Bytes {
+        match memchr::memchr(b'{', &body).filter(|_| !self.logprobs) {
+            None => body,
+            Some(open) => {
+                let (before, after) = body.split_at(open + 1);
+                [before, br#""logprobs":true,"#, after].concat().into()
+            }
+        }
     }
 }
 

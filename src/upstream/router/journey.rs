@@ -8,38 +8,39 @@
 
 use super::asked::{Asked, Tokens, measure};
 use super::budget::backoff;
-use super::choice::{Candidate, choose};
 use super::fleet::{Fleet, Place};
 use super::hedge::{Raced, Which, race};
 use super::outcome::{Failed, Last, Outcome, Refusal, Tried};
 use super::plan::{Binding, NoRoad, roads};
-use super::road::{Gate, Need, Standard};
+use super::seat::Seat;
 use super::{Router, answer, closed};
 use crate::base::fault::{Fault, Kind};
-use crate::upstream::{Incoming, Outgoing, OutgoingBody, Way};
+use crate::upstream::{Incoming, Way};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{sleep, timeout_at};
 
 pub struct Journey<'r> {
-    router: &'r Router,
-    method: Method,
-    target: PathAndQuery,
-    headers: HeaderMap,
-    body: Bytes,
-    asked: Asked,
+    pub(super) router: &'r Router,
+    pub(super) method: Method,
+    pub(super) target: PathAndQuery,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) asked: Asked,
     binding: Binding,
     /// Measured once, where a model needs it.
     tokens: Option<Tokens>,
     attempts: u32,
     tried: Vec<Tried>,
+    /// The larger model of a cascade is being asked.
+    pub(super) escalating: bool,
 }
 
 /// What asking one model came to.
-enum Stage {
+pub(super) enum Stage {
     Answered(Incoming),
     Over(Fault),
     /// On to the next model.
@@ -47,7 +48,7 @@ enum Stage {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     Failed,
     Closed,
     Refused(Refusal),
@@ -61,18 +62,6 @@ impl Why {
             Why::Refused(refusal) => refusal.word(),
         }
     }
-}
-
-/// Closed roads, by place, and why.
-type Gates = Vec<(usize, Gate)>;
-
-/// What waiting for a place came to.
-enum Seat {
-    Taken(Place),
-    /// None is open, and waiting is of no use.
-    Closed(Gates),
-    /// All are at their limits, and too many wait, or it took too long.
-    Shed(Gates),
 }
 
 impl<'r> Journey<'r> {
@@ -94,6 +83,7 @@ impl<'r> Journey<'r> {
             tokens: None,
             attempts: 0,
             tried: Vec::new(),
+            escalating: false,
         }
     }
 
@@ -108,9 +98,10 @@ impl<'r> Journey<'r> {
         while let Some((name, fleet)) = stages.pop_front() {
             let patient = stages.is_empty() && (substitute || fleet.model.fallback.is_empty());
             let why = match self.ask(&name, &fleet, patient, &mut end).await {
-                Stage::Answered(incoming) => {
-                    return Ok(self.sign(incoming, substitute, self.other_name(&name, &fleet)));
+                Stage::Answered(incoming) if substitute => {
+                    return Ok(self.sign(incoming, true, self.other_name(&name, &fleet)));
                 }
+                Stage::Answered(incoming) => return Ok(self.or_larger(&name, &fleet, incoming).await),
                 Stage::Over(fault) => return Err(fault),
                 Stage::Next(why) => why,
             };
@@ -153,7 +144,13 @@ impl<'r> Journey<'r> {
 
     /// Asks one model. `patient`: there is no other, so that waiting for a place is worth it. `end`: what
     /// the client gets if none does better.
-    async fn ask(&mut self, name: &str, fleet: &Arc<Fleet>, patient: bool, end: &mut Option<Last>) -> Stage {
+    pub(super) async fn ask(
+        &mut self,
+        name: &str,
+        fleet: &Arc<Fleet>,
+        patient: bool,
+        end: &mut Option<Last>,
+    ) -> Stage {
         let tokens = match fleet.counts_tokens() {
             true => *self.tokens.get_or_insert_with(|| measure(&self.body)),
             false => Tokens::default(),
@@ -219,86 +216,6 @@ impl<'r> Journey<'r> {
         self.tried.iter().filter_map(place).collect()
     }
 
-    /// Waits for a place, if waiting is of use: the road least recently failed on first.
-    async fn place(
-        &self,
-        fleet: &Arc<Fleet>,
-        candidates: &[usize],
-        failed: &[usize],
-        need: Need,
-        patient: bool,
-    ) -> Seat {
-        let settings = &self.router.settings;
-        let (mut queued, deadline) = (None, Instant::now() + settings.queue_timeout);
-        loop {
-            let freed = fleet.freed.notified();
-            tokio::pin!(freed);
-            freed.as_mut().enable();
-            let fresh: Vec<usize> = candidates.iter().copied().filter(|at| !failed.contains(at)).collect();
-            let place = self.enter(fleet, &fresh, need).or_else(|_| self.enter(fleet, candidates, need));
-            let gates = match place {
-                Ok(place) => return Seat::Taken(place),
-                Err(gates) => gates,
-            };
-            if !patient || !gates.iter().any(|(_, gate)| gate.is_busy()) {
-                return Seat::Closed(gates);
-            }
-            if queued.is_none() {
-                queued = fleet.queue(settings.queue);
-            }
-            let soon =
-                gates.iter().filter(|(_, gate)| gate.is_busy()).filter_map(|(_, gate)| gate.opens()).min();
-            let hopeless = soon.is_some_and(|soon| soon > deadline)
-                && !gates.iter().any(|(_, gate)| matches!(gate, Gate::Full));
-            if queued.is_none() || hopeless || Instant::now() >= deadline {
-                return Seat::Shed(gates);
-            }
-            tokio::select! {
-                () = &mut freed => {}
-                () = sleep_until(soon.unwrap_or(deadline).min(deadline)) => {}
-            }
-        }
-    }
-
-    /// A place on the road that the strategy chooses among the open ones of the lowest priority; or
-    /// why each is closed.
-    fn enter(&self, fleet: &Arc<Fleet>, among: &[usize], need: Need) -> Result<Place, Gates> {
-        let gates = match self.enter_by(fleet, among, need, Standard::Usual) {
-            Err(gates) if gates.iter().any(|(_, gate)| matches!(gate, Gate::Slow(_))) => gates,
-            entered => return entered,
-        };
-        self.enter_by(fleet, among, need, Standard::EvenSlow).map_err(|_| gates)
-    }
-
-    fn enter_by(
-        &self,
-        fleet: &Arc<Fleet>,
-        among: &[usize],
-        need: Need,
-        standard: Standard,
-    ) -> Result<Place, Gates> {
-        let strategy = fleet.model.strategy.unwrap_or(self.router.settings.strategy);
-        // Another request may take the place meanwhile: then look again, as often as there are roads.
-        for _ in 0..=among.len() {
-            let now = Instant::now();
-            let (mut open, mut gates) = (Vec::with_capacity(among.len()), Vec::new());
-            for at in among {
-                match fleet.roads[*at].look(*at, now, need, standard) {
-                    Ok(candidate) => open.push(candidate),
-                    Err(gate) => gates.push((*at, gate)),
-                }
-            }
-            let priority = |one: &Candidate| fleet.roads[one.at].settings.priority;
-            let Some(first) = open.iter().map(priority).min() else { return Err(gates) };
-            open.retain(|one| priority(one) == first);
-            let chosen = choose(strategy, &open, &self.router.dice);
-            if let Some(place) = chosen.and_then(|at| fleet.enter(at, need, standard)) {
-                return Ok(place);
-            }
-        }
-        Err(among.iter().map(|at| (*at, Gate::Full)).collect())
-    }
-
     /// One attempt, and after `hedge_after` a second one beside it; what it came to, and where.
     async fn attempt(
         &mut self,
@@ -361,13 +278,7 @@ impl<'r> Journey<'r> {
         let road = place.road();
         road.shown.sent();
         let known_as = if fleet.model.name.ends_with('*') { name } else { fleet.model.name.as_str() };
-        let model = road.settings.model.as_deref().unwrap_or(known_as);
-        let outgoing = Outgoing {
-            method: self.method.clone(),
-            target: self.target.clone(),
-            headers: self.headers.clone(),
-            body: OutgoingBody::Whole(self.asked.with_model(&self.body, model)),
-        };
+        let outgoing = self.outgoing(fleet, road.settings.model.as_deref().unwrap_or(known_as));
         let limit = place.began() + road.reach.first_byte;
         match timeout_at(limit, road.reach.exchange.exchange(outgoing)).await {
             Err(_) => answer::timed_out(place),
@@ -377,12 +288,17 @@ impl<'r> Journey<'r> {
     }
 
     /// The model's name, where the client wrote another.
-    fn other_name(&self, name: &str, fleet: &Fleet) -> Option<Arc<str>> {
+    pub(super) fn other_name(&self, name: &str, fleet: &Fleet) -> Option<Arc<str>> {
         let name = if fleet.model.name.ends_with('*') { name } else { &fleet.model.name };
         (name != self.asked.model).then(|| name.into())
     }
 
-    fn sign(&mut self, mut incoming: Incoming, substitute: bool, model: Option<Arc<str>>) -> Incoming {
+    pub(super) fn sign(
+        &mut self,
+        mut incoming: Incoming,
+        substitute: bool,
+        model: Option<Arc<str>>,
+    ) -> Incoming {
         let tried = (!self.tried.is_empty()).then(|| Tried::list(&self.tried).into());
         incoming.way = Way { attempts: self.attempts, substitute, model, tried, ..incoming.way };
         incoming

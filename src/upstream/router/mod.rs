@@ -13,7 +13,9 @@
 //! | `journey` | one request's way: attempts, retries, fallbacks |
 //! | `plan` | which roads a request may take: model, rules, region, context window |
 //! | `asked` | what is read of a request: model, length, region, tags |
+//! | `cascade` | a cheaper model first, and a larger one where its answer will not do |
 //! | `fleet` | the roads of one model, and a place on one of them |
+//! | `seat` | waiting for a place, and choosing it |
 //! | `road` | one deployment: how it is reached, and how it has fared |
 //! | `choice` | one of several roads, by a strategy |
 //! | `breaker` | flowing, shut, probing |
@@ -30,6 +32,7 @@ mod answer;
 mod asked;
 mod breaker;
 mod budget;
+mod cascade;
 mod choice;
 mod closed;
 mod dice;
@@ -40,6 +43,7 @@ mod limits;
 mod outcome;
 mod plan;
 mod road;
+mod seat;
 mod usage;
 
 pub use plan::Binding;

@@ -25,6 +25,11 @@ semantic = { threshold = 0.8, verify = "balanced" }
 name = "rest"
 match.path = "/v1/embeddings"
 cache.mode = "exact"
+
+[[route]]
+name = "team"
+match = { key = "support-*" }
+cache.ttl = "2h"
 "#;
 
 #[test]
@@ -32,19 +37,22 @@ fn the_first_route_that_matches_decides_and_inherits_the_rest() {
     let config = read(ROUTES).unwrap();
     let faq = |name: &str| (name == "x-feature").then_some("faq");
     let none = |_: &str| None;
+    let nobody = || None;
     let chat = "/v1/chat/completions";
 
-    let policy = config.policy_for(chat, Some("gpt-4o-mini"), faq);
+    let policy = config.policy_for(chat, Some("gpt-4o-mini"), faq, nobody);
     assert_eq!((policy.scope, policy.ttl), (ScopeBy::Global, Duration::from_secs(600)));
     assert_eq!(policy.semantic.threshold, Some(0.9));
 
-    let policy = config.policy_for(chat, Some("gpt-4o-mini-2024"), none);
+    let policy = config.policy_for(chat, Some("gpt-4o-mini-2024"), none, nobody);
     assert_eq!((policy.scope, policy.ttl), (ScopeBy::Key, Duration::from_secs(86_400)));
     assert_eq!((policy.semantic.threshold, policy.semantic.verify), (Some(0.8), Strictness::Balanced));
 
-    assert_eq!(config.policy_for("/v1/embeddings", Some("x"), none).mode, CacheMode::Exact);
-    assert_eq!(config.policy_for(chat, None, none), &config.policy);
-    assert_eq!(config.policy_for(chat, Some("gpt-4o"), |_| Some("FAQ")), &config.policy);
+    assert_eq!(config.policy_for("/v1/embeddings", Some("x"), none, nobody).mode, CacheMode::Exact);
+    assert_eq!(config.policy_for(chat, None, none, nobody), &config.policy);
+    assert_eq!(config.policy_for(chat, Some("gpt-4o"), |_| Some("FAQ"), nobody), &config.policy);
+    assert_eq!(config.policy_for(chat, None, none, || Some("support-eu")).ttl, Duration::from_secs(7_200));
+    assert_eq!(config.policy_for(chat, None, none, || Some("sales")), &config.policy);
 }
 
 #[test]
@@ -52,7 +60,7 @@ fn a_route_that_can_never_decide_is_refused() {
     let cases = [
         (
             "[[route]]\nname = \"a\"",
-            "1:1  route  matches every request; give it `match` with path, model or header, or set [cache] and [semantic]",
+            "1:1  route  matches every request; give it `match` with path, model, key or header, or set [cache] and [semantic]",
         ),
         (
             "[[route]]\nname = \"a\"\nmatch.path = \"v1\"",
@@ -78,10 +86,6 @@ fn a_route_that_can_never_decide_is_refused() {
         (
             "[[route]]\nname = \"a\"\nmatch.path = \"/a\"\ncache.memory = \"1GiB\"",
             "4:7  route.cache.memory  unknown key here; it belongs into [cache]",
-        ),
-        (
-            "[[route]]\nname = \"a\"\nmatch.key = \"team\"",
-            "3:7  route.match.key  routes are not matched by key in this version; give the key its own `cache`",
         ),
     ];
     for (text, expected) in cases {

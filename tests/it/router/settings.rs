@@ -80,8 +80,24 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "7:15  router.rule.deployments  no deployment is named \"b*\"; name those of [[model.deployment]]",
         ),
         (
-            "[[model]]\nname = \"m\"\ncascade = [\"n\"]\n[[model.deployment]]\nupstream = \"a\"",
-            "7:1  model.cascade  asking a cheap model first and escalating is not served in this version; use `fallback`, or ask each model by name",
+            "[router]\ncascade = [\"n\"]",
+            "6:1  router.cascade  a cascade is one model's; write [model.cascade] below its [[model]], with `to`",
+        ),
+        (
+            "[[model]]\nname = \"m\"\ncascade = { to = \"m\" }\n[[model.deployment]]\nupstream = \"a\"",
+            "7:18  model.cascade.to  \"m\" is this model itself; name a larger one",
+        ),
+        (
+            "[[model]]\nname = \"m\"\ncascade = { to = \"n\" }\n[[model.deployment]]\nupstream = \"a\"",
+            "7:18  model.cascade.to  no model is named \"n\"; did you mean \"m\"?",
+        ),
+        (
+            "[[model]]\nname = \"m*\"\ncascade = { to = \"n\", on = [\"refusals\"] }\n[[model.deployment]]\nupstream = \"a\"\n[[model]]\nname = \"n\"\n[[model.deployment]]\nupstream = \"a\"",
+            "7:28  model.cascade.on  \"refusals\" is none of \"refusal\", \"truncated\", \"schema\", \"low_confidence\"; did you mean \"refusal\"?",
+        ),
+        (
+            "[[model]]\nname = \"m*\"\ncascade = { to = \"n\", min_confidence = 0.5 }\n[[model.deployment]]\nupstream = \"a\"\n[[model]]\nname = \"n\"\n[[model.deployment]]\nupstream = \"a\"",
+            "7:40  model.cascade.min_confidence  does nothing without \"low_confidence\" in `on`; add it, or leave this out",
         ),
     ];
     for (text, expected) in cases {
