@@ -2,9 +2,9 @@
 
 use super::{ASKED, REWORDED, kept_in, proven, with_meaning};
 use crate::shared::{flowing, hit, replica};
+use crate::world::chat_with;
 use crate::world::redis::{BOTH, Server};
 use crate::world::upstream::Upstream;
-use crate::world::chat_with;
 use reprise::config::Config;
 use serde_json::{Value, json};
 use std::time::Duration;
