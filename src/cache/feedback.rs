@@ -178,7 +178,7 @@ impl Cache {
         let (vector, stored) =
             tokio::join!(semantic.embed_patiently(question), semantic.embed_patiently(own.clone()));
         let (vector, stored) = (vector.ok()?, stored.ok()?);
-        let (score, model) = (cosine(&vector, &stored), Arc::from(&*semantic.model_name()));
+        let (score, model) = (cosine(&vector, &stored), Arc::from(semantic.model_name()));
         Some(Wrong { question: *blake3::hash(question.as_bytes()).as_bytes(), model, vector, score })
     }
 

@@ -261,7 +261,7 @@ impl Cache {
     fn reported_wrong(&self, asked: &Asked<'_>, neighbour: &Neighbour, entry: &Entry) -> bool {
         let Some(semantic) = self.semantic() else { return false };
         let (model, question) = (semantic.model_name(), &asked.question.0);
-        self.feedback.refuses(&entry.key, question, &model, asked.vector, neighbour.score)
+        self.feedback.refuses(&entry.key, question, model, asked.vector, neighbour.score)
     }
 
     /// Why an entry in the neighbourhood would not be served, whatever the verifier says.

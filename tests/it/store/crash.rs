@@ -63,18 +63,26 @@ impl Process {
     }
 
     pub async fn until_metric(&self, line: &str, value: u64) {
+        self.until(line, &value.to_string(), |found| found == value).await;
+    }
+
+    pub async fn until_at_least(&self, line: &str, value: u64) {
+        self.until(line, &format!("{value} or more"), |found| found >= value).await;
+    }
+
+    async fn until(&self, line: &str, what: &str, holds: impl Fn(u64) -> bool) {
         let settled = async {
             loop {
                 let shown = read(self.client.get(format!("{}/metrics", self.admin))).await;
                 let text = String::from_utf8(shown.body.to_vec()).expect("text");
                 let found = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
-                if found == Some(value) {
+                if found.is_some_and(&holds) {
                     return;
                 }
             }
         };
         let last = tokio::time::timeout(Duration::from_secs(60), settled).await;
-        assert!(last.is_ok(), "{line} never became {value}");
+        assert!(last.is_ok(), "{line} never became {what}");
     }
 
     pub fn id(&self) -> u32 {
