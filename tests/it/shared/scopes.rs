@@ -322,7 +322,7 @@ impl Place {
 
     /// Everything that was recorded is found again, by its own circle, as it was.
     async fn recheck(&self) {
-        for Recorded { case, asked, question, text } in self.recorded.borrow().iter() {
+        for Recorded { case, asked, question, text } in &self.recorded.take() {
             assert_eq!(self.known(0, *case, asked, question).await.text(), *text, "{asked:?}");
         }
     }
