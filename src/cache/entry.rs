@@ -64,6 +64,10 @@ impl EntryId {
         text.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(EntryId(id))
     }
 
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     pub fn names(&self, key: &ExactKey) -> bool {
         key.0[..16] == self.0
     }

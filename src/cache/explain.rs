@@ -1,11 +1,12 @@
-//! The cascade told instead of done: nothing is stored, and nothing counts as a use.
+//! The cascade told instead of done: nothing is stored, and nothing counts as a use. Where replicas share, Redis
+//! is looked into as a look-up would.
 
 use super::Cache;
 use super::entry::Entry;
 use super::feedback::Tally;
 use super::lookup::{Asked, Decided, Found, Lookup, or_else};
 use super::outlines::NearPartition;
-use super::verdict::Missed;
+use super::verdict::{Missed, Tier};
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::{Bypass, Outline, Question};
 use crate::semantic::choose::{TRIED, reaches};
@@ -60,6 +61,13 @@ impl Cache {
         }
         let own = own.filter(|entry| entry.partition == canon.partition);
         let mut outcome = self.at_exact_key(own, lookup.demand);
+        if let Err(why) = outcome
+            && let Some(entry) = self.in_shared(canon).await
+        {
+            let far = self.at_exact_key(Some(entry), lookup.demand);
+            let far = far.map(|found| Found { tier: Tier::L3, ..found });
+            outcome = far.map_err(|missed| or_else(why, missed));
+        }
         let (mut comparable, mut neighbours) = (Ok(()), Vec::new());
         let meaning = match self.comparable(canon) {
             Ok((semantic, question)) => self.explain_by_meaning(&lookup, &semantic, question).await,
@@ -80,7 +88,8 @@ impl Cache {
             true => None,
             false => self.outlines.nearest(outline, &canon.partition, lives),
         };
-        Explanation { outcome, comparable, inhabited: lives(&canon.partition), neighbours, nearest }
+        let inhabited = lives(&canon.partition) || !neighbours.is_empty();
+        Explanation { outcome, comparable, inhabited, neighbours, nearest }
     }
 
     /// `Err`: the question could not be embedded.
@@ -91,21 +100,28 @@ impl Cache {
         question: &Question,
     ) -> Result<(Result<Found, Missed>, Vec<Judged>), Missed> {
         let partition = lookup.canon.partition;
-        if !semantic.index().knows(&partition) {
+        if !semantic.index().knows(&partition) && !self.searches_shared() {
             return Ok((Err(Missed::Unknown), Vec::new()));
         }
         let vector: Vector =
             semantic.embed_patiently(question.0.as_str()).await.map_err(|_| Missed::EmbedderShed)?;
-        let near = semantic.nearest(&partition, &vector, TRIED + 1, 0.0);
-        let peeked = self.peek(near.iter().map(|neighbour| neighbour.key).collect()).await;
+        let mut near = semantic.nearest(&partition, &vector, TRIED + 1, 0.0);
+        let mut peeked = self.peek(near.iter().map(|neighbour| neighbour.key).collect()).await;
         let asked = Asked { question, vector: &vector, bar: lookup.bar(semantic), floor: lookup.floor };
-        let there = |neighbour: &Neighbour| {
-            peeked.get(&neighbour.key).filter(|entry| entry.partition == partition).cloned()
-        };
-        let outcome = match self.decide(&asked, &near, lookup.demand, there) {
-            Decided::Serves(found) => Ok(found),
-            Decided::FallsShort(_, missed) | Decided::No(missed) => Err(missed),
-        };
+        let mut outcome = self.told(&asked, &near, lookup, &peeked);
+        if let Err(missed) = outcome
+            && let Some((all, far)) = self.near_in_shared(&partition, semantic, &asked).await
+        {
+            near = all;
+            peeked.extend(far.iter().map(|entry| (entry.key, entry.clone())));
+            let is_far = |found: &Found| far.iter().any(|entry| entry.key == found.entry.key);
+            outcome = self.told(&asked, &near, lookup, &peeked).map_err(|other| or_else(missed, other));
+            outcome = outcome.map(|found| match is_far(&found) {
+                true => Found { tier: Tier::L3, ..found },
+                false => found,
+            });
+        }
+        let there = |neighbour: &Neighbour| there(&peeked, &partition, neighbour);
         let reading = Reading::of(&question.0);
         let judged = near.iter().take(TRIED).enumerate().map(|(rank, neighbour)| {
             let gap = near.get(rank + 1).map(|next| neighbour.score - next.score);
@@ -129,8 +145,26 @@ impl Cache {
         Ok((outcome, judged))
     }
 
+    fn told(
+        &self,
+        asked: &Asked<'_>,
+        near: &[Neighbour],
+        lookup: &Lookup<'_>,
+        peeked: &Peeked,
+    ) -> Result<Found, Missed> {
+        let there = |neighbour: &Neighbour| there(peeked, &lookup.canon.partition, neighbour);
+        match self.decide(asked, near, lookup.demand, there) {
+            Decided::Serves(found) => Ok(found),
+            Decided::FallsShort(_, missed) | Decided::No(missed) => Err(missed),
+        }
+    }
+
     async fn peek(self: &Arc<Self>, keys: Vec<ExactKey>) -> Peeked {
         let cache = self.clone();
         tokio::task::spawn_blocking(move || cache.store.peek(&keys)).await.unwrap_or_default()
     }
+}
+
+fn there(peeked: &Peeked, partition: &Partition, neighbour: &Neighbour) -> Option<Arc<Entry>> {
+    peeked.get(&neighbour.key).filter(|entry| entry.partition == *partition).cloned()
 }

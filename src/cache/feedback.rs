@@ -2,7 +2,8 @@
 //!
 //! A report that an answer was wrong for a question tightens its entry at once: it no longer serves
 //! that question, nor any that lies nearer to it than to the entry's own, nor any that scores no higher
-//! than the wrong one did. Its own question, word for word, it goes on to serve.
+//! than the wrong one did. Its own question, word for word, it goes on to serve. Where replicas share, a report
+//! that drops or tightens an entry reaches all of them.
 
 use super::Cache;
 use super::entry::{Entry, EntryId};
@@ -43,15 +44,27 @@ pub struct Tally {
 struct Reports {
     tally: Tally,
     /// The highest score at which it went wrong: a question must lie nearer than that.
-    wrong_at: Option<f32>,
-    refused: Vec<Refused>,
+    bar: Option<Bar>,
+    refused: Vec<Wrong>,
 }
 
-/// A question that got this entry's answer, and should not have.
+/// Scores of two models cannot be compared: where both have spoken, it is infinite.
 #[derive(Clone, Debug)]
-struct Refused {
-    question: Box<str>,
-    vector: Vector,
+struct Bar {
+    model: Arc<str>,
+    at: f32,
+}
+
+/// A question that got an entry's answer, and should not have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wrong {
+    /// BLAKE3 of its text.
+    pub question: [u8; 32],
+    /// What the vector came from.
+    pub model: Arc<str>,
+    pub vector: Vector,
+    /// How near it lies to the entry's own question.
+    pub score: f32,
 }
 
 /// What came of a report.
@@ -112,17 +125,17 @@ impl Cache {
             Some(question) => self.compare(entry, question).await,
             None => None,
         };
-        match (question, compared) {
-            (Some(question), Some((vector, score))) => {
-                self.feedback.note(entry.key, |reports| reports.refuse(question, &vector, score));
-                // Reports are not on disk: the entry must not come back without them.
-                if let Some(disk) = &self.disk {
-                    disk.remove(&entry.key);
-                    self.flush(FLUSH).await;
+        match compared {
+            Some(wrong) => {
+                let score = wrong.score;
+                if let Some(shared) = self.shared() {
+                    shared.tighten(&entry.key, &wrong);
                 }
+                self.tighten(entry.key, wrong);
+                self.flush(FLUSH).await;
                 Reported::Tightened { score, partition: entry.partition }
             }
-            _ => {
+            None => {
                 self.feedback.note(entry.key, |reports| reports.tally.wrong += 1);
                 self.drop_entry(entry);
                 if let Some(shared) = self.shared() {
@@ -134,21 +147,39 @@ impl Cache {
         }
     }
 
-    async fn find(self: &Arc<Self>, id: EntryId) -> Option<Arc<Entry>> {
-        let cache = self.clone();
-        tokio::task::spawn_blocking(move || cache.store.find(id)).await.ok().flatten()
+    /// What another replica has found wrong.
+    pub(super) fn tightened_elsewhere(&self, key: ExactKey, wrong: Wrong) {
+        self.tighten(key, wrong);
     }
 
-    /// The reported question's embedding, and how near it lies to the entry's own.
-    async fn compare(&self, entry: &Entry, question: &str) -> Option<(Vector, f32)> {
+    fn tighten(&self, key: ExactKey, wrong: Wrong) {
+        self.feedback.note(key, |reports| reports.refuse(wrong));
+        // Reports are not on disk: the entry must not come back without them.
+        if let Some(disk) = &self.disk {
+            disk.remove(&key);
+        }
+    }
+
+    /// Here, or where replicas share, in Redis.
+    async fn find(self: &Arc<Self>, id: EntryId) -> Option<Arc<Entry>> {
+        let cache = self.clone();
+        let here = tokio::task::spawn_blocking(move || cache.store.find(id)).await.ok().flatten();
+        match (here, self.shared()) {
+            (None, Some(shared)) => shared.find(&id).await,
+            (here, _) => here,
+        }
+    }
+
+    /// The reported question, and how near it lies to the entry's own.
+    async fn compare(&self, entry: &Entry, question: &str) -> Option<Wrong> {
         let own = entry.question.as_ref().filter(|own| ***own != *question)?;
         let semantic = self.semantic()?;
         semantic.suits(question).ok()?;
         let (vector, stored) =
             tokio::join!(semantic.embed_patiently(question), semantic.embed_patiently(own.clone()));
         let (vector, stored) = (vector.ok()?, stored.ok()?);
-        let score = cosine(&vector, &stored);
-        Some((vector, score))
+        let (score, model) = (cosine(&vector, &stored), Arc::from(semantic.model_name()));
+        Some(Wrong { question: *blake3::hash(question.as_bytes()).as_bytes(), model, vector, score })
     }
 
     /// Out of memory and off the disk.
@@ -171,15 +202,19 @@ impl Feedback {
     }
 
     /// Whether an entry, `score` away from what is asked, was reported wrong for it or for its like.
-    pub fn refuses(&self, key: &ExactKey, asked: &str, vector: &Vector, score: f32) -> bool {
+    pub fn refuses(&self, key: &ExactKey, asked: &str, model: &str, vector: &Vector, score: f32) -> bool {
+        self.any()
+            && self.reports.get(key).is_some_and(|reports| reports.refuses(asked, model, vector, score))
+    }
+
+    /// Whether there is a report on anything.
+    pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
-            && self.reports.get(key).is_some_and(|reports| reports.refuses(asked, vector, score))
     }
 
     /// Whether an entry was tightened. Costs one branch until there is a report.
     pub fn tightened(&self, key: &ExactKey) -> bool {
-        self.any.load(Ordering::Acquire)
-            && self.reports.get(key).is_some_and(|reports| reports.wrong_at.is_some())
+        self.any() && self.reports.get(key).is_some_and(|reports| reports.bar.is_some())
     }
 
     /// Of one entry, without counting as a use.
@@ -205,27 +240,34 @@ impl Feedback {
 }
 
 impl Reports {
-    fn refuse(&mut self, question: &str, vector: &Vector, score: f32) {
+    fn refuse(&mut self, wrong: Wrong) {
         self.tally.wrong += 1;
-        self.wrong_at = Some(self.wrong_at.map_or(score, |before| before.max(score)));
-        self.refused.retain(|refused| *refused.question != *question);
+        let at = match &self.bar {
+            None => wrong.score,
+            Some(bar) if *bar.model == *wrong.model => bar.at.max(wrong.score),
+            Some(_) => f32::INFINITY,
+        };
+        self.bar = Some(Bar { model: wrong.model.clone(), at });
+        self.refused.retain(|refused| refused.question != wrong.question);
         if self.refused.len() == MOST_REFUSED {
             self.refused.remove(0);
         }
-        self.refused.push(Refused { question: question.into(), vector: vector.clone() });
+        self.refused.push(wrong);
     }
 
-    fn refuses(&self, asked: &str, vector: &Vector, score: f32) -> bool {
-        self.wrong_at.is_some_and(|wrong| score <= wrong)
-            || self
-                .refused
-                .iter()
-                .any(|refused| *refused.question == *asked || cosine(&refused.vector, vector) >= score)
+    fn refuses(&self, asked: &str, model: &str, vector: &Vector, score: f32) -> bool {
+        let nearer = |refused: &Wrong| cosine(&refused.vector, vector) >= score;
+        self.bar.as_ref().is_some_and(|bar| *bar.model != *model || score <= bar.at)
+            || self.refused.iter().any(nearer)
+            || (!self.refused.is_empty() && {
+                let question = *blake3::hash(asked.as_bytes()).as_bytes();
+                self.refused.iter().any(|refused| refused.question == question)
+            })
     }
 
     fn size(&self) -> usize {
         let refused =
-            self.refused.iter().map(|refused| refused.question.len() + size_of_val(&*refused.vector) + 64);
+            self.refused.iter().map(|refused| size_of_val(&*refused.vector) + size_of::<Wrong>() + 64);
         OVERHEAD + refused.sum::<usize>()
     }
 }
@@ -247,32 +289,43 @@ mod tests {
         Arc::from([cos, sin])
     }
 
+    fn wrong(question: &str, degrees: f32) -> Wrong {
+        let score = degrees.to_radians().cos();
+        let question = *blake3::hash(question.as_bytes()).as_bytes();
+        Wrong { question, model: "m".into(), vector: at(degrees), score }
+    }
+
     /// The entry's own question lies at 0 degrees.
     fn refuses(reports: &Reports, degrees: f32) -> bool {
-        reports.refuses("asked", &at(degrees), degrees.to_radians().cos())
+        reports.refuses("asked", "m", &at(degrees), degrees.to_radians().cos())
     }
 
     #[test]
     fn one_wrong_answer_refuses_its_like_and_leaves_the_rest() {
         let mut reports = Reports::default();
-        reports.refuse("wrong", &at(20.0), 20f32.to_radians().cos());
+        reports.refuse(wrong("wrong", 20.0));
         assert!(refuses(&reports, 20.0), "the same meaning");
         assert!(refuses(&reports, 12.0), "nearer to the wrong one than to its own");
         assert!(refuses(&reports, -25.0), "on the other side, but no nearer than the wrong one was");
         assert!(!refuses(&reports, 8.0), "nearer to its own");
         assert!(!refuses(&reports, -15.0), "above the raised bar");
-        assert!(reports.refuses("wrong", &at(0.0), 1.0), "the very words");
+        assert!(reports.refuses("wrong", "m", &at(0.0), 1.0), "the very words");
+    }
+
+    #[test]
+    fn what_another_model_found_wrong_cannot_be_judged_and_so_is_refused() {
+        let mut reports = Reports::default();
+        reports.refuse(wrong("wrong", 20.0));
+        assert!(reports.refuses("asked", "another", &at(1.0), 0.99));
+        reports.refuse(Wrong { model: "another".into(), ..wrong("other", 10.0) });
+        assert!(refuses(&reports, 1.0) && reports.refuses("asked", "another", &at(1.0), 0.99));
     }
 
     #[test]
     fn the_list_is_bounded_and_the_bar_is_never_lowered() {
         let mut reports = Reports::default();
         for step in 0..20u8 {
-            reports.refuse(
-                &step.to_string(),
-                &at(10.0 + f32::from(step)),
-                (10.0 + f32::from(step)).to_radians().cos(),
-            );
+            reports.refuse(wrong(&step.to_string(), 10.0 + f32::from(step)));
         }
         assert_eq!((reports.refused.len(), reports.tally.wrong), (MOST_REFUSED, 20));
         assert!(refuses(&reports, -11.0) && !refuses(&reports, -9.0));

@@ -255,10 +255,16 @@ impl Cache {
 
     /// As `serves`, for a question in other words: what people said of the entry counts too.
     fn serves_for(&self, asked: &Asked<'_>, neighbour: &Neighbour, entry: &Entry, demand: Demand) -> Served {
-        match self.feedback.refuses(&entry.key, &asked.question.0, asked.vector, neighbour.score) {
-            true => Served::No(Missed::ReportedWrong),
-            false => self.serves(entry, demand),
+        if self.feedback.any() && self.reported_wrong(asked, neighbour, entry) {
+            return Served::No(Missed::ReportedWrong);
         }
+        self.serves(entry, demand)
+    }
+
+    fn reported_wrong(&self, asked: &Asked<'_>, neighbour: &Neighbour, entry: &Entry) -> bool {
+        let Some(semantic) = self.semantic() else { return false };
+        let (model, question) = (semantic.model_name(), &asked.question.0);
+        self.feedback.refuses(&entry.key, question, model, asked.vector, neighbour.score)
     }
 
     /// Why an entry in the neighbourhood would not be served, whatever the verifier says.

@@ -53,6 +53,11 @@ pub enum RedisServer {
         tls: bool,
         db: i64,
     },
+    /// Any node that answers names the one which the fleet's hash tag belongs to; that one is asked.
+    Cluster {
+        nodes: Vec<(String, u16)>,
+        tls: bool,
+    },
 }
 
 impl Redis {
@@ -83,6 +88,10 @@ impl RedisServer {
             RedisServer::Unix { path, .. } => path.display().to_string(),
             RedisServer::Sentinel { sentinels, master, .. } => {
                 format!("{master} of {} sentinels", sentinels.len())
+            }
+            RedisServer::Cluster { nodes, tls } => {
+                let with = if *tls { " with TLS" } else { "" };
+                format!("a cluster, by {} of its nodes{with}", nodes.len())
             }
         }
     }
@@ -138,11 +147,11 @@ fn server(given: Given<'_>) -> Result<RedisServer, String> {
         "unix" => unix(rest),
         "redis-sentinel" => sentinel(rest, false),
         "rediss-sentinel" => sentinel(rest, true),
-        "redis-cluster" | "rediss-cluster" => Err("a Redis Cluster is not served in this version; \
-             expected redis://, rediss://, unix: or redis-sentinel://"
-            .to_owned()),
+        "redis-cluster" => cluster(rest, false),
+        "rediss-cluster" => cluster(rest, true),
         _ => Err(format!(
-            "has the scheme {scheme}; expected redis, rediss, unix, redis-sentinel or rediss-sentinel"
+            "has the scheme {scheme}; expected redis or rediss, unix, redis-sentinel or rediss-sentinel, redis-cluster \
+             or rediss-cluster"
         )),
     }
 }
@@ -184,14 +193,34 @@ fn sentinel(rest: &str, tls: bool) -> Result<RedisServer, String> {
     let master = parts.next().filter(|name| !name.is_empty());
     let master = master.ok_or(format!("names no master; {SHAPE}"))?.to_owned();
     let db = database(parts.next().unwrap_or_default())?;
-    let sentinels = hosts.split(',').map(|host| match host.rsplit_once(':') {
-        None => Ok((host.to_owned(), 26_379)),
-        Some((host, port)) => match port.parse() {
-            Ok(port) if !host.is_empty() => Ok((host.to_owned(), port)),
-            _ => Err(format!("has a host without a good port; {SHAPE}")),
+    Ok(RedisServer::Sentinel { sentinels: places(hosts, 26_379, SHAPE)?, master, tls, db })
+}
+
+fn cluster(rest: &str, tls: bool) -> Result<RedisServer, String> {
+    const SHAPE: &str = "write for instance \"redis-cluster://one:6379,two:6379\"";
+    let rest = rest.strip_prefix("//").ok_or(SHAPE)?;
+    if rest.contains('@') {
+        return Err(credential());
+    }
+    let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
+    match (hosts, path) {
+        ("", _) => Err(format!("has no host; {SHAPE}")),
+        (_, "" | "0") => Ok(RedisServer::Cluster { nodes: places(hosts, 6_379, SHAPE)?, tls }),
+        _ => Err(format!("names a database, and a cluster has only one; {SHAPE}")),
+    }
+}
+
+/// `HOST:PORT,HOST:PORT`, of which a port may be left out.
+fn places(hosts: &str, usual: u16, shape: &str) -> Result<Vec<(String, u16)>, String> {
+    let place = |host: &str| match host.rsplit_once(':') {
+        None if !host.is_empty() => Ok((host.to_owned(), usual)),
+        Some((host, port)) if !host.is_empty() => match port.parse() {
+            Ok(port) => Ok((host.to_owned(), port)),
+            Err(_) => Err(format!("has a host without a good port; {shape}")),
         },
-    });
-    Ok(RedisServer::Sentinel { sentinels: sentinels.collect::<Result<_, _>>()?, master, tls, db })
+        _ => Err(format!("has a host without a good port; {shape}")),
+    };
+    hosts.split(',').map(place).collect()
 }
 
 fn credential() -> String {

@@ -22,7 +22,7 @@
 //! | `shared_writes_total` | outcome | writes: `done`, `refused`, `lost`; dropped unsent: `shut`, `full` |
 //! | `shared_unreadable_total` | why | values in Redis that are no entries of ours |
 //! | `shared_leases_total` | outcome | turns to ask the upstream: `ours`, `answered`, `alone` |
-//! | `shared_followed_total` | kind | what came from other replicas by stream: `entry`, `purge` |
+//! | `shared_followed_total` | kind | what came from other replicas by stream: `entry`, `purge`, `report` |
 //! | `flights`, `connections` | | in progress now |
 //! | `store_…`, `undecodable_…`, `restored_…`, `reembed_…`, `purged_…` | | the store: see `stored` |
 //! | `key_requests_total` | key, verdict | requests by who asks |

@@ -189,8 +189,8 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
             "1:1  upstream  has no `url`; write for instance url = \"https://api.openai.com\"",
         ),
         (
-            "[redis]\nurl = \"redis-cluster://h\"",
-            "2:7  redis.url  a Redis Cluster is not served in this version; expected redis://, rediss://, unix: or redis-sentinel://",
+            "[redis]\nurl = \"redis-cluster://h/1\"",
+            "2:7  redis.url  names a database, and a cluster has only one; write for instance \"redis-cluster://one:6379,two:6379\"",
         ),
         (
             "[redis]\nurl = \"redis://user:hunter2@h\"",

@@ -3,6 +3,9 @@
 mod faults;
 mod fleet;
 mod isolation;
+mod reports;
+mod roads;
+mod scopes;
 mod wire;
 
 use crate::world::redis::Server;
@@ -24,7 +27,7 @@ async fn fleet<const N: usize>(server: &Server, change: impl Fn(&mut Config)) ->
     replicas.try_into().unwrap_or_else(|_| unreachable!("as many as were started"))
 }
 
-async fn replica(upstream: &Upstream, redis: Redis, change: impl Fn(&mut Config)) -> World {
+pub async fn replica(upstream: &Upstream, redis: Redis, change: impl Fn(&mut Config)) -> World {
     World::before(upstream.clone(), |config| {
         config.semantic.patience = Duration::from_secs(10);
         config.redis = Some(redis);
@@ -75,7 +78,7 @@ pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
 }
 
 /// Asks until the answer is a hit, and gives it back.
-async fn hit(world: &World, question: &str) -> Answer {
+pub async fn hit(world: &World, question: &str) -> Answer {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         let only = [("cache-control", "only-if-cached")];

@@ -1,6 +1,8 @@
 //! What outlives a restart, a crash and a bad disk.
 
 mod crash;
+mod full;
+mod models;
 mod purging;
 mod restored;
 mod troubles;
@@ -161,32 +163,4 @@ async fn a_reported_entry_does_not_come_back() {
     let world = world.restarted(exact_in(folder.path())).await;
     proven(&world).await;
     assert_eq!(world.ask("q").await.verdict(), "miss");
-}
-
-/// Old vectors are not compared with new ones; exact hits go on; questions get new vectors behind them.
-#[tokio::test]
-async fn another_model_embeds_anew_what_was_stored() {
-    let folder = TempDir::new().unwrap();
-    let world = with_meaning(kept_in(folder.path())).await;
-    world.ask(ASKED).await;
-    let keep = kept_in(folder.path());
-    let changed = |config: &mut Config| {
-        keep(config);
-        config.semantic.model = "all-minilm-l6-v2-int8".to_owned();
-        config.store.reembed_rate = 1_000;
-    };
-    let world = world.restarted(changed).await;
-    world.server.semantic_ready().await.unwrap();
-    world.until_metric("reprise_restored_entries_total", 1).await;
-    proven(&world).await;
-    assert_eq!(world.ask(ASKED).await.tier(), Some("l1"));
-    world.until_metric("reprise_indexed_entries", 1).await;
-    world.until_metric("reprise_reembed_pending", 0).await;
-    assert_eq!(world.ask(REWORDED).await.tier(), Some("l2"));
-    // The new vector is kept: the next start has nothing to embed.
-    let world = world.restarted(changed).await;
-    world.server.semantic_ready().await.unwrap();
-    world.until_metric("reprise_restored_entries_total", 2).await;
-    assert_eq!(world.metric("reprise_indexed_entries").await, Some(1));
-    assert_eq!(world.metric("reprise_reembed_pending").await, Some(0));
 }

@@ -35,7 +35,8 @@ pub struct Key {
     pub meter: Arc<Meter>,
     /// Its name among replicas, which know it by its id: 64 hex digits.
     pub digest: Arc<str>,
-    /// Stands for it where a client's own credential would stand.
+    /// Stands for it where a client's own credential would stand; the same on every replica that knows the key
+    /// by this id, and after every restart.
     pub caller: Credential,
     disabled: bool,
     expires: Option<u64>,
@@ -155,12 +156,12 @@ impl Ring {
         let before: AHashMap<&str, &Arc<Meter>> =
             before.keys.iter().map(|key| (&*key.id, &key.meter)).collect();
         for listed in &config.listed {
-            let key = ring.add(secret, &listed.id(), listed.grant.clone(), false, listed.expires, &before);
+            let key = ring.add(&listed.id(), listed.grant.clone(), false, listed.expires, &before);
             ring.open(hash(secret, listed.secret.expose().as_bytes()), key, None);
         }
         for stored in stored {
             let Stored { id, hash, old, disabled, expires, grant, .. } = stored;
-            let key = ring.add(secret, &id, grant, disabled, expires, &before);
+            let key = ring.add(&id, grant, disabled, expires, &before);
             if let Some((old, until)) = old {
                 ring.open(old, key.clone(), Some(until));
             }
@@ -171,15 +172,12 @@ impl Ring {
 
     fn add(
         &mut self,
-        secret: &[u8; 32],
         id: &str,
         grant: Grant,
         disabled: bool,
         expires: Option<u64>,
         before: &AHashMap<&str, &Arc<Meter>>,
     ) -> Arc<Key> {
-        let mut parts = Parts::keyed(secret, "reprise-key-caller-1");
-        parts.part("id", id.as_bytes());
         let tags = grant.tags.iter().filter_map(|tag| tag.split_once('='));
         let key = Arc::new(Key {
             id: id.into(),
@@ -191,7 +189,8 @@ impl Ring {
                 .finish::<Credential>()
                 .hex()
                 .into(),
-            caller: parts.finish(),
+            // Scopes are keyed with a secret of their own; the id is none.
+            caller: Parts::new("reprise-key-caller-2").part("id", id.as_bytes()).finish(),
             grant,
             disabled,
             expires,

@@ -81,6 +81,7 @@ impl From<rusqlite::Error> for Trouble {
         ];
         let text = error.to_string();
         match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Trouble::Unavailable("the disk is full, make room".to_owned()),
             Some(code) if !damaged.contains(&code) => Trouble::Unavailable(text),
             _ => Trouble::Broken(text),
         }

@@ -8,6 +8,7 @@ use crate::cache::codec::{Embedding, Stored};
 use crate::cache::lookup::{self, Asked, Decided, Demand, Found, Looked, Lookup, or_else};
 use crate::cache::verdict::{Missed, Tier};
 use crate::cache::{Cache, Entry};
+use crate::canon::Canon;
 use crate::semantic::choose::TRIED;
 use crate::semantic::embedder::{EmbedError, Vector};
 use crate::semantic::{Neighbour, Semantic};
@@ -107,7 +108,8 @@ impl Cache {
         self.at_exact_key(Some(entry), demand).map(|found| Found { tier: Tier::L3, ..found })
     }
 
-    /// Keeps what another replica has recorded, in L1 and, if this model embedded it, in L2.
+    /// Keeps what another replica has recorded, in L1 and, if this model embedded it, in L2; what another one
+    /// embedded waits for a vector of this one.
     pub(in crate::cache) fn warm(&self, stored: Stored) -> Arc<Entry> {
         let Stored { entry, embedding, .. } = stored;
         let entry = Arc::new(entry);
@@ -115,12 +117,18 @@ impl Cache {
         let ours = |embedding: &Embedding| {
             semantic.as_ref().filter(|semantic| *embedding.model == *semantic.model_name()).cloned()
         };
+        let foreign = semantic.is_some() && embedding.is_some();
         match embedding.and_then(|embedding| Some((ours(&embedding)?, embedding.vector))) {
             Some((semantic, vector)) => {
                 self.store.insert(entry.clone(), semantic.index().bytes_for(&entry.partition));
                 self.index(&entry, vector);
             }
-            None => self.store.insert(entry.clone(), 0),
+            None => {
+                self.store.insert(entry.clone(), 0);
+                if foreign {
+                    self.wants_vector(entry.key);
+                }
+            }
         }
         entry
     }
@@ -135,13 +143,28 @@ impl Cache {
         semantic: &Arc<Semantic>,
         asked: &Asked<'_>,
     ) -> Option<Decided> {
-        let partition = &lookup.canon.partition;
+        let from = asked.floor.map_or(asked.bar.threshold, |floor| floor.min(asked.bar.threshold));
+        let Far { neighbours, fetched, gone } =
+            self.far(&lookup.canon.partition, shared, lines, semantic, asked, from).await?;
+        shared.forget(&lookup.canon.partition, semantic.model_name(), gone.into_iter());
+        self.choose_shared(asked, neighbours, fetched, lookup)
+    }
+
+    /// The neighbours here and in Redis, those of them fetched that score `from` or more, or nearly so.
+    async fn far(
+        &self,
+        partition: &Partition,
+        shared: &Shared,
+        lines: &Arc<Lines>,
+        semantic: &Semantic,
+        asked: &Asked<'_>,
+        from: f32,
+    ) -> Option<Far> {
         let model = semantic.model_name();
         let near = shared.nearest(lines, partition, model, asked.vector, TRIED + 1).await.ok()?;
         let ours = semantic.nearest(partition, asked.vector, TRIED + 1, 0.0);
         let known = |near: &Near| ours.iter().any(|neighbour| neighbour.key == near.key);
         let near: Vec<Near> = near.into_iter().filter(|near| !known(near)).collect();
-        let from = asked.floor.map_or(asked.bar.threshold, |floor| floor.min(asked.bar.threshold));
         let candidate = |near: &&Near| near.cosine >= from - ROUNDING;
         let names: Vec<_> = near.iter().filter(candidate).map(|near| (*partition, near.key)).collect();
         if names.is_empty() {
@@ -149,7 +172,7 @@ impl Cache {
         }
         let fetched = shared.get_all(lines, &names, Wait::Request).await.ok()?;
         let gone = names.iter().zip(&fetched).filter(|(_, stored)| stored.is_none());
-        shared.forget(partition, model, gone.map(|((_, key), _)| *key));
+        let gone = gone.map(|((_, key), _)| *key).collect();
         let fetched: Vec<Stored> = fetched.into_iter().flatten().collect();
         let below = near.iter().filter(|near| !candidate(near)).map(|near| Neighbour {
             key: near.key,
@@ -163,7 +186,34 @@ impl Cache {
             .chain(below)
             .collect();
         neighbours.sort_by(|a, b| b.score.total_cmp(&a.score));
-        self.choose_shared(asked, neighbours, fetched, lookup)
+        Some(Far { neighbours, fetched, gone })
+    }
+
+    /// What lies in Redis under a request's own key, left there.
+    pub(in crate::cache) async fn in_shared(&self, canon: &Canon) -> Option<Arc<Entry>> {
+        let shared = self.shared()?;
+        let stored = shared.get(&shared.lines()?, &canon.partition, &canon.exact).await?;
+        Some(Arc::new(stored.entry))
+    }
+
+    /// Whether a question is looked for among the fleet's vectors where this replica has none to compare it with.
+    pub(in crate::cache) fn searches_shared(&self) -> bool {
+        self.shared().is_some_and(|shared| shared.meaning() == Some(Meaning::VectorSets))
+    }
+
+    /// The neighbours here and in Redis, best first, and those entries of them that lie in Redis only, left there.
+    /// `None` where Redis is not searched or has no others.
+    pub(in crate::cache) async fn near_in_shared(
+        &self,
+        partition: &Partition,
+        semantic: &Semantic,
+        asked: &Asked<'_>,
+    ) -> Option<(Vec<Neighbour>, Vec<Arc<Entry>>)> {
+        let shared = self.shared()?;
+        let lines = shared.lines().filter(|lines| lines.meaning == Meaning::VectorSets)?;
+        let far = self.far(partition, shared, &lines, semantic, asked, -1.0).await?;
+        let entries = far.fetched.into_iter().map(|stored| Arc::new(stored.entry));
+        Some((far.neighbours, entries.collect()))
     }
 
     fn choose_shared(
@@ -195,6 +245,15 @@ impl Cache {
             }
         }))
     }
+}
+
+/// What a search of the fleet's vectors came to.
+struct Far {
+    /// Best first; one that was not fetched has no question.
+    neighbours: Vec<Neighbour>,
+    fetched: Vec<Stored>,
+    /// Their vectors outlived them.
+    gone: Vec<ExactKey>,
 }
 
 /// A fetched entry with its true cosine. `None` where another model embedded it, or it has no question.

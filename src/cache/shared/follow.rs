@@ -1,4 +1,4 @@
-//! What other replicas admit and purge, followed on a connection of its own.
+//! What other replicas admit, purge and report, followed on a connection of its own.
 
 use super::breaker::Trouble;
 use super::line::{Meaning, within};
@@ -148,7 +148,14 @@ impl Shared {
     async fn take_purge_lines(&self, cache: &Arc<Cache>, lines: &[Line]) {
         // Our own were done when they were made.
         let others = lines.iter().filter(|line| line.field(b"r") != Some(&self.replica));
-        let written: Vec<Vec<u8>> = others.filter_map(|line| Some(line.field(b"w")?.to_vec())).collect();
+        let mut written: Vec<Vec<u8>> = Vec::new();
+        for line in others {
+            match (line.field(b"w"), line.field(b"t"), line.field(b"v")) {
+                (Some(purge), ..) => written.push(purge.to_vec()),
+                (None, Some(meta), Some(vector)) => self.take_report(cache, meta, vector),
+                _ => {}
+            }
+        }
         self.take_purges(cache, written).await;
         if let Some(last) = lines.last() {
             *self.purges_read.lock() = Some(last.id.clone());

@@ -1,7 +1,7 @@
 //! The task that connects, probes, and connects again.
 
 use super::breaker::Trouble;
-use super::line::{Lines, Meaning, examine, meaning_of, within};
+use super::line::{Lines, Meaning, meaning_of, within};
 use super::{FleetSecret, Shared, State};
 use crate::base::digest::{ExactKey, Partition};
 use crate::cache::Cache;
@@ -76,7 +76,7 @@ impl Shared {
         let (read, write) = tokio::join!(self.dialler.dial(), self.dialler.dial());
         let (mut read, mut write) = (read?, write?);
         // The first call wakes both ends; the one that follows is what a look-up would take.
-        examine(&mut read, UNHURRIED).await?;
+        self.dialler.examine(&mut read, UNHURRIED).await?;
         let name = self.names.entry(&ExactKey([0; 32]));
         within(self.timeout, redis::cmd("GET").arg(name).query_async::<Option<Vec<u8>>>(&mut read)).await?;
         let set = self.names.vectors(&Partition([0; 32]), "");

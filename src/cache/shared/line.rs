@@ -1,6 +1,7 @@
 //! Connections to Redis: how they come about, and what the server on the other end can do.
 
 use super::breaker::Trouble;
+use super::names::Names;
 use crate::config::{Redis, RedisServer};
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -37,16 +38,22 @@ pub struct Dialler {
     login: RedisConnectionInfo,
     ca: Option<Vec<u8>>,
     limit: Duration,
+    /// A name of ours in a cluster: all of them lie where this one does.
+    tag: String,
 }
 
 impl Dialler {
     /// # Errors
     /// A certificate file that cannot be read.
     pub fn new(config: &Redis) -> std::io::Result<Dialler> {
-        let (RedisServer::Tcp { db, .. } | RedisServer::Unix { db, .. } | RedisServer::Sentinel { db, .. }) =
-            &config.server;
+        let db = match &config.server {
+            RedisServer::Tcp { db, .. } | RedisServer::Unix { db, .. } | RedisServer::Sentinel { db, .. } => {
+                *db
+            }
+            RedisServer::Cluster { .. } => 0,
+        };
         let mut login = RedisConnectionInfo::default()
-            .set_db(*db)
+            .set_db(db)
             .set_protocol(PROTOCOL)
             .set_lib_name("reprise", env!("CARGO_PKG_VERSION"));
         if let Some(username) = &config.username {
@@ -56,7 +63,8 @@ impl Dialler {
             login = login.set_password(password.expose());
         }
         let ca = config.ca.as_ref().map(std::fs::read).transpose()?;
-        Ok(Dialler { server: config.server.clone(), login, ca, limit: config.connect_timeout })
+        let tag = Names::tagged(&config.prefix).secret();
+        Ok(Dialler { server: config.server.clone(), login, ca, limit: config.connect_timeout, tag })
     }
 
     /// One connection, made within `redis.connect_timeout`.
@@ -66,6 +74,10 @@ impl Dialler {
             RedisServer::Unix { path, .. } => ConnectionAddr::Unix(path.clone()),
             RedisServer::Sentinel { sentinels, master, tls, .. } => {
                 let (host, port) = self.master(sentinels, master, *tls).await?;
+                tcp(&host, port, *tls)
+            }
+            RedisServer::Cluster { nodes, tls } => {
+                let (host, port) = self.owner(nodes, *tls).await?;
                 tcp(&host, port, *tls)
             }
         };
@@ -121,6 +133,58 @@ impl Dialler {
     }
 }
 
+impl Dialler {
+    /// The node that our names lie on, by the word of the first one that gives it. Where they have been moved since, that node
+    /// says so to the first look-up, the breaker shuts, and the next connection asks again.
+    async fn owner(&self, nodes: &[(String, u16)], tls: bool) -> Result<(String, u16), Trouble> {
+        let mut last = Trouble::Broken("no node of the cluster answers".to_owned());
+        for (host, port) in nodes {
+            let asked = async {
+                let mut line = self.connect(tcp(host, *port, tls), self.login.clone()).await?;
+                let mut slot = redis::cmd("CLUSTER");
+                slot.arg("KEYSLOT").arg(&self.tag);
+                let slot = within(self.limit, slot.query_async::<i64>(&mut line)).await?;
+                let mut slots = redis::cmd("CLUSTER");
+                let slots = within(self.limit, slots.arg("SLOTS").query_async::<Value>(&mut line)).await?;
+                Ok(owner_of(&slots, slot))
+            };
+            match asked.await {
+                // A node that knows no name for itself is the one that was asked.
+                Ok(Some((name, at))) if name.is_empty() => return Ok((host.clone(), at)),
+                Ok(Some(owner)) => return Ok(owner),
+                Ok(None) => last = Trouble::Broken("no node of the cluster has our slot".to_owned()),
+                Err(Trouble::Refused(code)) => last = Trouble::Broken(refused_by_node(&code)),
+                Err(trouble) => last = trouble,
+            }
+        }
+        Err(last)
+    }
+}
+
+fn refused_by_node(code: &str) -> String {
+    match code {
+        "ERR" => "it is no node of a Redis Cluster; write redis:// in redis.url".to_owned(),
+        code => format!(
+            "it answers CLUSTER with {code}; let redis.username use `CLUSTER KEYSLOT` and `CLUSTER SLOTS`"
+        ),
+    }
+}
+
+/// Of `CLUSTER SLOTS`, a list of ranges, each with its first and last slot and then its nodes, the master first: that
+/// master's host, which may be empty, and port.
+fn owner_of(slots: &Value, slot: i64) -> Option<(String, u16)> {
+    let Value::Array(ranges) = slots else { return None };
+    ranges.iter().find_map(|range| {
+        let Value::Array(parts) = range else { return None };
+        let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = parts.as_slice() else {
+            return None;
+        };
+        let [host, Value::Int(port), ..] = master.as_slice() else { return None };
+        let host = Option::<String>::from_redis_value_ref(host).ok()?.unwrap_or_default();
+        (*first..=*last).contains(&slot).then_some((host, u16::try_from(*port).ok()?))
+    })
+}
+
 fn tcp(host: &str, port: u16, tls: bool) -> ConnectionAddr {
     match tls {
         true => ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure: false, tls_params: None },
@@ -128,15 +192,19 @@ fn tcp(host: &str, port: u16, tls: bool) -> ConnectionAddr {
     }
 }
 
-/// Whether `line` leads to a server that can be used, which answers within `limit`.
-pub async fn examine(line: &mut MultiplexedConnection, limit: Duration) -> Result<(), Trouble> {
-    let hello = within(limit, redis::cmd("HELLO").query_async::<Value>(line)).await?;
-    match field(&hello, "mode").as_deref() {
-        Some("standalone") | None => Ok(()),
-        Some("cluster") => Err(Trouble::Broken(
-            "it is a node of a Redis Cluster, which is not served; name a standalone server".to_owned(),
-        )),
-        Some(other) => Err(Trouble::Broken(format!("it runs as {other}; name a Redis server"))),
+impl Dialler {
+    /// Whether `line` leads to a server that can be used, which answers within `limit`.
+    pub async fn examine(&self, line: &mut MultiplexedConnection, limit: Duration) -> Result<(), Trouble> {
+        let hello = within(limit, redis::cmd("HELLO").query_async::<Value>(line)).await?;
+        let clustered = matches!(self.server, RedisServer::Cluster { .. });
+        match field(&hello, "mode").as_deref() {
+            Some("cluster") if clustered => Ok(()),
+            Some("cluster") => Err(Trouble::Broken(
+                "it is a node of a Redis Cluster; write redis-cluster:// in redis.url".to_owned(),
+            )),
+            Some("standalone") | None => Ok(()),
+            Some(other) => Err(Trouble::Broken(format!("it runs as {other}; name a Redis server"))),
+        }
     }
 }
 

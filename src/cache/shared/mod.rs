@@ -26,6 +26,7 @@
 //! | `queue`, `write` | what waits to be written, and writing it |
 //! | `follow` | what other replicas admit and purge |
 //! | `purge` | purges that hold for what is read from now on |
+//! | `report` | reports that hold on every replica |
 //! | `lease` | one flight over all replicas |
 //! | `counters` | numbers that others keep beside the entries |
 
@@ -40,6 +41,7 @@ pub mod names;
 mod purge;
 mod queue;
 mod read;
+mod report;
 mod write;
 
 pub use breaker::State;
@@ -51,7 +53,7 @@ use super::entry::Entry;
 use crate::base::clock::{Clock, Millis};
 use crate::base::digest::Credential;
 use crate::base::tasks::Tasks;
-use crate::config::Redis;
+use crate::config::{Redis, RedisServer};
 use crate::telemetry::metrics::Metrics;
 use breaker::{Breaker, Trouble};
 use keeper::UNHURRIED;
@@ -137,7 +139,10 @@ impl Shared {
     ) -> io::Result<Arc<Shared>> {
         let (queue, writes) = Queue::new();
         let shared = Arc::new(Shared {
-            names: Names::new(&config.prefix),
+            names: match config.server {
+                RedisServer::Cluster { .. } => Names::tagged(&config.prefix),
+                _ => Names::new(&config.prefix),
+            },
             breaker: Breaker::default(),
             dialler: Dialler::new(config)?,
             secret: around.secret,

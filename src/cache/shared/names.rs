@@ -8,11 +8,11 @@
 //! | `PREFIX:1:c:DIGEST` | string, PX | when the upstream last accepted a credential |
 //! | `PREFIX:1:m:COUNTER` | hashes and sorted sets, PX | numbers of virtual keys; see `app::limits` |
 //! | `PREFIX:1:admitted` | stream, capped | partition and key of every admission with a vector; without vector sets |
-//! | `PREFIX:1:purged` | stream, capped | every purge |
+//! | `PREFIX:1:purged` | stream, capped | every purge, and every report that tightens an entry |
 //! | `PREFIX:1:secret` | string | what scopes are keyed with, where the config gives none |
 //!
 //! `PARTITION` and `KEY` are 64 hex digits of keyed digests, `MODEL` is 16 of the model name's, `DIGEST` of
-//! a digest of the caller's: no name holds a prompt or a credential. The number is the version of
+//! a digest of the caller's. In a cluster `PREFIX` is in braces. No name holds a prompt or a credential. The number is the version of
 //! this table.
 
 use crate::base::digest::{Credential, ExactKey, Partition, Parts, Scope};
@@ -28,6 +28,12 @@ pub struct Names {
 impl Names {
     pub fn new(prefix: &str) -> Names {
         Names { base: format!("{prefix}:1:") }
+    }
+
+    /// As `new`, with the prefix as a hash tag: in a cluster all names lie in one slot, on one node. Calls over several
+    /// names (pipelines, `MGET`, scripts, `SCAN`) take that.
+    pub fn tagged(prefix: &str) -> Names {
+        Names::new(&format!("{{{prefix}}}"))
     }
 
     pub fn entry(&self, key: &ExactKey) -> String {
@@ -97,6 +103,7 @@ mod tests {
         let (partition_hex, key_hex) = ("ab".repeat(32), "01".repeat(32));
         assert_eq!(names.entry(&key), format!("reprise:1:e:{key_hex}"));
         assert_eq!(names.key_of(&names.entry(&key)), Some(key));
+        assert_eq!(Names::tagged("reprise").entry(&key), format!("{{reprise}}:1:e:{key_hex}"));
         assert_eq!(names.key_of("reprise:1:e:xyz"), None);
         assert_eq!(names.lease(&key), format!("reprise:1:l:{key_hex}"));
         let vectors = names.vectors(&partition, "model");

@@ -8,6 +8,7 @@ use super::breaker::Trouble;
 use super::keeper::UNHURRIED;
 use super::line::{Lines, within};
 use super::queue::Write;
+use super::report::Tightened;
 use crate::base::clock::Millis;
 use crate::base::digest::ExactKey;
 use crate::cache::Cache;
@@ -103,10 +104,48 @@ impl Rules {
 #[derive(Default)]
 pub struct Waiting {
     /// Not on the stream yet.
-    undelivered: Mutex<VecDeque<Told>>,
+    undelivered: Mutex<VecDeque<Telling>>,
     /// Orders whose entries are being deleted. Until then the rule holds; what a process leaves undone when it
     /// ends expires by itself.
     unscrubbed: Mutex<VecDeque<Scrub>>,
+}
+
+/// What the other replicas are to be told, and have not been yet.
+#[derive(Clone)]
+pub(super) enum Telling {
+    Purge(Told),
+    Tightened(Tightened),
+}
+
+impl Telling {
+    /// The line of the stream: field and value.
+    fn line(&self) -> Vec<(&'static str, Vec<u8>)> {
+        match self {
+            Telling::Purge(told) => vec![("w", serde_json::to_vec(told).unwrap_or_default())],
+            Telling::Tightened(told) => {
+                vec![("t", serde_json::to_vec(told).unwrap_or_default()), ("v", told.vector.clone())]
+            }
+        }
+    }
+
+    /// Entries that leave Redis with it.
+    fn keys(&self) -> Vec<ExactKey> {
+        match self {
+            Telling::Purge(told) => told.keys(),
+            Telling::Tightened(_) => Vec::new(),
+        }
+    }
+}
+
+impl Waiting {
+    pub(super) fn push(&self, telling: Telling) {
+        let mut waiting = self.undelivered.lock();
+        if waiting.len() >= MOST_WAITING {
+            waiting.pop_front();
+            tracing::warn!("too many purges wait for Redis; the oldest is not passed on");
+        }
+        waiting.push_back(telling);
+    }
 }
 
 /// How far the names in Redis have been looked through for one order.
@@ -166,15 +205,7 @@ impl Shared {
             self.enqueue(Write::Delete { keys: some.to_vec() });
         }
         let keys = keys.iter().take(MOST_NAMED).map(ExactKey::hex).collect();
-        {
-            let mut waiting = self.waiting.undelivered.lock();
-            if waiting.len() >= MOST_WAITING {
-                waiting.pop_front();
-                tracing::warn!("too many purges wait for Redis; the oldest is not passed on");
-            }
-            waiting.push_back(Told { until: until.0, order: order.clone(), keys });
-        }
-        self.enqueue(Write::Purges);
+        self.wait_for_delivery(Telling::Purge(Told { until: until.0, order: order.clone(), keys }));
     }
 
     pub(super) async fn deliver_purges(&self, lines: &Arc<Lines>) {
@@ -190,13 +221,15 @@ impl Shared {
     pub(super) async fn deliver(&self, line: &mut MultiplexedConnection) -> Result<(), Trouble> {
         loop {
             let Some(told) = self.waiting.undelivered.lock().front().cloned() else { return Ok(()) };
-            let written = serde_json::to_vec(&told).unwrap_or_default();
             let mut pipe = redis::pipe();
             for key in told.keys() {
                 pipe.cmd("UNLINK").arg(self.names.entry(&key)).ignore();
             }
             pipe.cmd("XADD").arg(self.names.purged()).arg("MAXLEN").arg("~").arg(PURGES).arg("*");
-            pipe.arg("w").arg(written).arg("r").arg(&self.replica).ignore();
+            for (field, value) in told.line() {
+                pipe.arg(field).arg(value);
+            }
+            pipe.arg("r").arg(&self.replica).ignore();
             match within(UNHURRIED, pipe.exec_async(line)).await {
                 Ok(()) => drop(self.waiting.undelivered.lock().pop_front()),
                 Err(Trouble::Refused(code)) => {

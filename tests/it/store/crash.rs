@@ -30,15 +30,7 @@ impl Process {
         Process::spawn(Command::new(env!("CARGO_BIN_EXE_reprise")), upstream, folder)
     }
 
-    /// No file may grow beyond `kib`; the signal that comes with that is ignored, as a full disk sends none.
-    pub async fn start_limited(upstream: &str, folder: &Path, kib: usize) -> Process {
-        let mut shell = Command::new("sh");
-        let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$0\" \"$@\"", kib * 2);
-        shell.args(["-c", &script, env!("CARGO_BIN_EXE_reprise")]);
-        Process::spawn(shell, upstream, folder)
-    }
-
-    fn spawn(mut command: Command, upstream: &str, folder: &Path) -> Process {
+    pub fn spawn(mut command: Command, upstream: &str, folder: &Path) -> Process {
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(["--upstream", upstream])
@@ -71,24 +63,30 @@ impl Process {
     }
 
     pub async fn until_metric(&self, line: &str, value: u64) {
+        self.until(line, &value.to_string(), |found| found == value).await;
+    }
+
+    pub async fn until_at_least(&self, line: &str, value: u64) {
+        self.until(line, &format!("{value} or more"), |found| found >= value).await;
+    }
+
+    async fn until(&self, line: &str, what: &str, holds: impl Fn(u64) -> bool) {
         let settled = async {
             loop {
                 let shown = read(self.client.get(format!("{}/metrics", self.admin))).await;
                 let text = String::from_utf8(shown.body.to_vec()).expect("text");
                 let found = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
-                if found == Some(value) {
+                if found.is_some_and(&holds) {
                     return;
                 }
             }
         };
         let last = tokio::time::timeout(Duration::from_secs(60), settled).await;
-        assert!(last.is_ok(), "{line} never became {value}");
+        assert!(last.is_ok(), "{line} never became {what}");
     }
 
-    pub fn lift_limit(&self) {
-        let pid = self.child.id().to_string();
-        let lifted = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:"]).status();
-        assert!(lifted.expect("prlimit runs").success());
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL; gives back everything that it said.

@@ -1,7 +1,6 @@
-//! Files that are damaged, foreign, taken or encrypted otherwise, and a disk that is full.
+//! Files that are damaged, foreign, taken or encrypted otherwise.
 
 use super::{exact_in, proven};
-use crate::store::crash::Process;
 use crate::world::World;
 use reprise::app;
 use reprise::base::secret::Secret;
@@ -162,28 +161,4 @@ async fn keys_rotate_without_losing_anything_and_a_wrong_key_is_a_miss() {
     let world = world.restarted(encrypted(folder.path(), Some("c"), None)).await;
     assert_eq!(hits(&world, 1).await, 0);
     assert!(world.metric("reprise_undecodable_entries_total{reason=\"wrong_key\"}").await >= Some(1));
-}
-
-/// A limit on the size of files stands in for a full disk; it is lifted from outside while the server runs.
-#[tokio::test]
-async fn a_full_disk_costs_durability_and_no_request_and_heals() {
-    let folder = TempDir::new().unwrap();
-    let world = World::start().await;
-    let process = Process::start_limited(&world.upstream.url(), folder.path(), 512).await;
-    // Chance does not compress.
-    let mut long = [0u8; 10_000];
-    blake3::Hasher::new().finalize_xof().fill(&mut long);
-    let long: String = long.iter().map(|byte| format!("{byte:02x}")).collect();
-    for number in 0..100 {
-        let answer = process.ask(&format!("question {number} {long}")).await;
-        assert_eq!((answer.status, answer.verdict()), (200, "miss"));
-    }
-    process.until_metric("reprise_store_up", 0).await;
-    assert_eq!(process.ask(&format!("question 99 {long}")).await.verdict(), "hit");
-    process.lift_limit();
-    process.until_metric("reprise_store_up", 1).await;
-    process.until_metric("reprise_store_entries", 100).await;
-    let said = process.killed();
-    let warned = said.matches("the store cannot be written").count();
-    assert_eq!((warned, said.matches("can be written again").count()), (1, 1), "{said}");
 }

@@ -38,6 +38,10 @@ impl Server {
         Server { kind, more, folder, process }
     }
 
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
     }
@@ -117,7 +121,7 @@ fn run(kind: Kind, folder: &Path, more: &[String]) -> Child {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a scene's own setting, not the server's")]
-fn binary(kind: Kind) -> PathBuf {
+pub fn binary(kind: Kind) -> PathBuf {
     let usual = PathBuf::from("redis-server");
     match kind {
         Kind::Seven => usual,
