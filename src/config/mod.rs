@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `kind` | the API that a deployment speaks, and the word for it |
 //! | `policy` | what may differ by route: cache mode, scope, ttl, semantic settings |
+//! | `route` | which requests get another policy |
 //! | `source` | file, environment and command line, before they are read |
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `judge` | the part of `read` for `[semantic.judge]`, and audits that nothing asks for |
@@ -41,6 +42,7 @@ pub mod problem;
 pub mod read;
 mod reader;
 pub mod redis;
+pub mod route;
 pub mod routing;
 pub mod source;
 mod store;
@@ -56,6 +58,7 @@ pub use policy::{
 };
 pub use problem::{Problem, Problems};
 pub use redis::{Redis, RedisServer};
+pub use route::{Route, RouteMatch};
 pub use source::{Flags, Source};
 pub use store::{Store, StorePath};
 
@@ -178,27 +181,6 @@ pub struct Upstream {
     pub region: Option<String>,
 }
 
-/// `[[route]]`: which requests, and the policy they get (already merged with `[cache]`, `[semantic]`).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Route {
-    pub name: String,
-    pub matches: RouteMatch,
-    pub policy: Policy,
-}
-
-/// All that are given must match.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RouteMatch {
-    /// The exact path, or a prefix that ends in `*`.
-    pub path: Option<String>,
-    /// The exact model name, or a prefix that ends in `*`.
-    pub model: Option<String>,
-    /// Lower-case header name, and its exact value.
-    pub header: Option<(String, String)>,
-    /// The exact name of a virtual key or of a `[[caller]]`, or a prefix that ends in `*`.
-    pub key: Option<String>,
-}
-
 /// `[log]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log {
@@ -250,37 +232,6 @@ impl Config {
     pub fn wants_semantic(&self) -> bool {
         self.policies()
             .any(|policy| policy.mode == CacheMode::Semantic && policy.semantic.mode != SemanticMode::Off)
-    }
-}
-
-impl RouteMatch {
-    fn matches<'h>(
-        &self,
-        path: &str,
-        model: Option<&str>,
-        header: impl Fn(&str) -> Option<&'h str>,
-        key: impl Fn() -> Option<&'h str>,
-    ) -> bool {
-        let path_fits = self.path.as_deref().is_none_or(|pattern| fits(pattern, path));
-        let model_fits =
-            self.model.as_deref().is_none_or(|pattern| model.is_some_and(|model| fits(pattern, model)));
-        path_fits
-            && model_fits
-            && self.header.as_ref().is_none_or(|(name, value)| header(name) == Some(value.as_str()))
-            && self.key.as_deref().is_none_or(|pattern| key().is_some_and(|key| fits(pattern, key)))
-    }
-
-    /// Whether every request that `other` matches is matched by this one too.
-    fn covers(&self, other: &RouteMatch) -> bool {
-        let wider = |mine: &Option<String>, other: &Option<String>| match (mine, other) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(mine), Some(other)) => mine == other || (mine.ends_with('*') && fits(mine, other)),
-        };
-        wider(&self.path, &other.path)
-            && wider(&self.model, &other.model)
-            && wider(&self.key, &other.key)
-            && (self.header.is_none() || self.header == other.header)
     }
 }
 
