@@ -121,26 +121,8 @@ const FORGETTING: &[&str] = &["잊지", "잊으", "잊어", "까먹", "빼먹"];
 
 /// Whether this word, behind `-지`, forbids: "마", "말아", "맙시다", and not "말해줘" or "마치".
 fn prohibits(word: &str) -> bool {
-    const FORMS: &[&str] = &[
-        "마",
-        "마라",
-        "마요",
-        "마세요",
-        "마십시오",
-        "마시",
-        "말아",
-        "말라",
-        "말자",
-        "말렴",
-        "말거라",
-        "말게",
-        "말길",
-        "말도록",
-        "맙",
-    ];
-    word == "말"
-        || word == "마"
-        || FORMS.iter().any(|form| word.starts_with(form) && !word.starts_with("마치"))
+    const FORMS: &[&str] = &["마", "말아", "말라", "말자", "말렴", "말거라", "말게", "말길", "말도록", "맙"];
+    word == "말" || FORMS.iter().any(|form| word.starts_with(form) && !word.starts_with("마치"))
 }
 
 #[cfg(test)]
