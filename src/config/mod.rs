@@ -42,7 +42,7 @@ pub mod problem;
 pub mod read;
 mod reader;
 pub mod redis;
-pub mod route;
+mod route;
 pub mod routing;
 pub mod source;
 mod store;

@@ -56,7 +56,7 @@ impl Signal {
     ];
 
     pub fn word(self) -> &'static str {
-        Signal::WORDS.iter().find(|(_, signal)| *signal == self).map_or("", |(word, _)| word)
+        word_of(&Signal::WORDS, self)
     }
 }
 
@@ -185,8 +185,12 @@ impl Strategy {
     ];
 
     pub fn word(self) -> &'static str {
-        Strategy::WORDS.iter().find(|(_, strategy)| *strategy == self).map_or("", |(word, _)| word)
+        word_of(&Strategy::WORDS, self)
     }
+}
+
+fn word_of<T: PartialEq>(words: &[(&'static str, T)], of: T) -> &'static str {
+    words.iter().find(|(_, value)| *value == of).map_or("", |(word, _)| word)
 }
 
 impl Default for Router {
@@ -238,12 +242,14 @@ impl Model {
         }
     }
 
-    /// Whether clients may ask for it by `name`.
+    /// The model's name here, where a client calls it `name`: its own, or of a wildcard's the client's.
+    pub fn known_as<'n>(&'n self, name: &'n str) -> &'n str {
+        if self.name.ends_with('*') { name } else { &self.name }
+    }
+
     /// Under which name a deployment is asked for the model that a client calls `name`.
     pub fn name_there<'n>(&'n self, deployment: &'n Deployment, name: &'n str) -> Cow<'n, str> {
-        let Some(there) = deployment.model.as_deref() else {
-            return Cow::Borrowed(if self.name.ends_with('*') { name } else { &self.name });
-        };
+        let Some(there) = deployment.model.as_deref() else { return Cow::Borrowed(self.known_as(name)) };
         let Some(before) = there.strip_suffix('*') else { return Cow::Borrowed(there) };
         let own = std::iter::once(&self.name).chain(&self.aliases).filter_map(|own| own.strip_suffix('*'));
         let rest = own.filter_map(|prefix| name.strip_prefix(prefix)).min_by_key(|rest| rest.len());

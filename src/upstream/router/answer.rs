@@ -22,6 +22,8 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 /// Bytes of a plain body that is held until it is whole; a longer one flows from there on.
 const HELD: usize = 256 << 10;
+/// Where a deployment's own limits end an answer, and nothing else.
+pub(super) const FAR: Duration = Duration::from_secs(86_400);
 /// Bytes of an error's body that is read before the next attempt, and how long that may take.
 const ERROR: usize = 64 << 10;
 const ERROR_WAIT: Duration = Duration::from_secs(2);
@@ -70,8 +72,7 @@ async fn deliver(mut incoming: Incoming, place: Place) -> Outcome {
         return Outcome::Answered(watched(incoming, first, place));
     }
     let limit = place.road().reach.whole.map(|whole| place.began() + whole);
-    let far = Instant::now() + Duration::from_secs(86_400);
-    let held = hold_from(incoming, first, HELD, limit.unwrap_or(far)).await;
+    let held = hold_from(incoming, first, HELD, limit.unwrap_or_else(|| Instant::now() + FAR)).await;
     match held.end {
         End::Whole if is_cut_json(&held.headers, held.status, &held.start) => {
             let message = format!("upstream {} ended its answer in mid-object", place.road().name);

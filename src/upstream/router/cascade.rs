@@ -8,7 +8,7 @@
 //! ```
 //! Costs a held answer: the first byte of a stream comes with its last.
 
-use super::answer::{Held, hold};
+use super::answer::{FAR, Held, hold};
 use super::asked::Asked;
 use super::fleet::Fleet;
 use super::journey::{Journey, Stage};
@@ -22,13 +22,10 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Bytes of an answer that is held to be judged; a longer one goes to the client as it is.
 const JUDGED: usize = 4 << 20;
-/// The deployment's own limits end an answer, not this.
-const FAR: Duration = Duration::from_secs(86_400);
 
 impl Journey<'_> {
     /// This answer, or that of the larger model where this one shows a signal of the cascade. An answer that was
@@ -50,7 +47,7 @@ impl Journey<'_> {
         let (to, metrics) = (&cascade.to, &self.router.metrics.deployments);
         tracing::debug!(model = %name, %to, signal = signal.word(), "escalated to a larger model");
         metrics.escalated(name, to, signal.word());
-        self.escalating = true;
+        self.judging = false;
         match self.ask(to, &larger, true, &mut None).await {
             Stage::Answered(answer) if answer.status.is_success() => {
                 let model = self.other_name(to, &larger);
@@ -71,8 +68,8 @@ impl Journey<'_> {
     pub(super) fn outgoing(&self, fleet: &Fleet, model: &str) -> Outgoing {
         let mut headers = self.headers.clone();
         let mut body = self.asked.with_model(&self.body, model);
-        if let (Some(cascade), Some(dialect), false) =
-            (&fleet.model.cascade, self.judged_dialect(), self.escalating)
+        if let (Some(cascade), Some(dialect), true) =
+            (&fleet.model.cascade, self.judged_dialect(), self.judging)
         {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             if dialect == Dialect::ChatCompletions && cascade.on.contains(&Signal::LowConfidence) {

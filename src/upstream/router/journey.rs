@@ -35,8 +35,8 @@ pub struct Journey<'r> {
     tokens: Option<Tokens>,
     attempts: u32,
     tried: Vec<Tried>,
-    /// The larger model of a cascade is being asked.
-    pub(super) escalating: bool,
+    /// The model that was asked for is being asked, whose answer its cascade judges; no fallback, and no larger one.
+    pub(super) judging: bool,
 }
 
 /// What asking one model came to.
@@ -83,7 +83,7 @@ impl<'r> Journey<'r> {
             tokens: None,
             attempts: 0,
             tried: Vec::new(),
-            escalating: false,
+            judging: true,
         }
     }
 
@@ -107,7 +107,7 @@ impl<'r> Journey<'r> {
             };
             if !substitute {
                 stages.extend(self.chain(&fleet, why));
-                substitute = true;
+                (substitute, self.judging) = (true, false);
             }
             if let Some((to, _)) = stages.front() {
                 let tried = Tried::list(&self.tried);
@@ -288,7 +288,7 @@ impl<'r> Journey<'r> {
 
     /// The model's name, where the client wrote another.
     pub(super) fn other_name(&self, name: &str, fleet: &Fleet) -> Option<Arc<str>> {
-        let name = if fleet.model.name.ends_with('*') { name } else { &fleet.model.name };
+        let name = fleet.model.known_as(name);
         (name != self.asked.model).then(|| name.into())
     }
 

@@ -131,6 +131,18 @@ async fn what_is_no_answer_is_not_judged_and_falls_back_as_ever() {
     assert_eq!(stage.calls(&["a", "b"]), [2, 0]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_of_a_fallback_for_a_cascade_of_its_own() {
+    let stage = Stage::set(
+        "[[model]]\nname = \"m\"\nfallback = [\"n\"]\n[[model.deployment]]\nupstream = \"a\"\n\
+         [[model]]\nname = \"n\"\ncascade = { to = \"m\", on = [\"low_confidence\"] }\n[[model.deployment]]\nupstream = \"b\"\n\
+         [router]\nretries = 0\n",
+    );
+    stage.fake("a").will(status(500));
+    assert_eq!(seen(&stage.ask("m").await.unwrap()), ("b", None));
+    assert_eq!(stage.fake("b").body(0), r#"{"messages":[],"model":"n"}"#);
+}
+
 #[tokio::test]
 async fn both_answers_are_in_the_ledger_and_the_second_is_kept() {
     let (a, b) = (Upstream::start().await, Upstream::start().await);
