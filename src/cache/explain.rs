@@ -107,7 +107,7 @@ impl Cache {
             semantic.embed_patiently(question.0.as_str()).await.map_err(|_| Missed::EmbedderShed)?;
         let mut near = semantic.nearest(&partition, &vector, TRIED + 1, 0.0);
         let mut peeked = self.peek(near.iter().map(|neighbour| neighbour.key).collect()).await;
-        let asked = Asked { question, vector: &vector, bar: lookup.bar(semantic), floor: lookup.floor };
+        let asked = lookup.asked(semantic, question, &vector);
         let mut outcome = self.told(&asked, &near, lookup, &peeked);
         if let Err(missed) = outcome
             && let Some((all, far)) = self.near_in_shared(&partition, semantic, &asked).await

@@ -49,7 +49,16 @@ impl Lookup<'_> {
     /// What a stored question must pass.
     pub(super) fn bar(&self, semantic: &Semantic) -> Bar {
         let threshold = self.threshold.unwrap_or_else(|| semantic.threshold(self.verify));
-        Bar { threshold, verify: self.verify }
+        Bar { threshold, floor: self.floor, verify: self.verify }
+    }
+
+    pub(super) fn asked<'q>(
+        &self,
+        semantic: &'q Semantic,
+        question: &'q Question,
+        vector: &'q Vector,
+    ) -> Asked<'q> {
+        Asked { question, vector, model: semantic.model_name(), bar: self.bar(semantic) }
     }
 }
 
@@ -57,8 +66,9 @@ impl Lookup<'_> {
 pub(super) struct Asked<'a> {
     pub question: &'a Question,
     pub vector: &'a Vector,
+    /// What the vector came from.
+    pub model: &'a str,
     pub bar: Bar,
-    pub floor: Option<f32>,
 }
 
 /// What the neighbourhood comes to.
@@ -197,7 +207,7 @@ impl Cache {
     ) -> Decided {
         let partition = &lookup.canon.partition;
         let neighbours = semantic.nearest(partition, vector, TRIED + 1, 0.0);
-        let asked = Asked { question, vector, bar: lookup.bar(semantic), floor: lookup.floor };
+        let asked = lookup.asked(semantic, question, vector);
         self.decide(&asked, &neighbours, lookup.demand, |neighbour| {
             let now = self.clock.now();
             let entry = self.exact(&neighbour.key, partition).filter(|entry| entry.is_fresh(now));
@@ -220,7 +230,7 @@ impl Cache {
         let (mut servable, mut unserved) = (Vec::new(), None);
         let threshold = asked.bar.threshold;
         let question = Reading::of(&asked.question.0);
-        let choice = choose(&question, neighbours, asked.bar, asked.floor, |neighbour| {
+        let choice = choose(&question, neighbours, asked.bar, |neighbour| {
             let entry = entry(neighbour)?;
             match self.serves_for(asked, neighbour, &entry, demand) {
                 Served::Yes(playback) => {
@@ -255,16 +265,11 @@ impl Cache {
 
     /// As `serves`, for a question in other words: what people said of the entry counts too.
     fn serves_for(&self, asked: &Asked<'_>, neighbour: &Neighbour, entry: &Entry, demand: Demand) -> Served {
-        if self.feedback.any() && self.reported_wrong(asked, neighbour, entry) {
-            return Served::No(Missed::ReportedWrong);
+        let Asked { question, vector, model, .. } = asked;
+        match self.feedback.refuses(&entry.key, &question.0, model, vector, neighbour.score) {
+            true => Served::No(Missed::ReportedWrong),
+            false => self.serves(entry, demand),
         }
-        self.serves(entry, demand)
-    }
-
-    fn reported_wrong(&self, asked: &Asked<'_>, neighbour: &Neighbour, entry: &Entry) -> bool {
-        let Some(semantic) = self.semantic() else { return false };
-        let (model, question) = (semantic.model_name(), &asked.question.0);
-        self.feedback.refuses(&entry.key, question, model, asked.vector, neighbour.score)
     }
 
     /// Why an entry in the neighbourhood would not be served, whatever the verifier says.

@@ -18,7 +18,16 @@ const SURE: f32 = 0.95;
 pub struct Bar {
     /// The cosine from which a neighbour is a candidate.
     pub threshold: f32,
+    /// Where wrong hits are watched: a neighbour from this cosine on is a candidate even where it lies below the threshold.
+    pub floor: Option<f32>,
     pub verify: Strictness,
+}
+
+impl Bar {
+    /// The cosine from which a neighbour is a candidate.
+    pub fn least(&self) -> f32 {
+        self.floor.map_or(self.threshold, |floor| floor.min(self.threshold))
+    }
 }
 
 /// What became of one question.
@@ -42,7 +51,7 @@ pub enum Refusal {
 /// Which of `neighbours` (best first; those past the first [`TRIED`] only tell how far apart they lie) has a stored question that
 /// may share its answer with `asked`: the first that is [`SURE`], else the surest that passes.
 ///
-/// With a `floor` below the bar's threshold, neighbours from there on are candidates too: whatever threshold is in force, one and
+/// With a floor below the threshold, neighbours from there on are candidates too: whatever threshold is in force, one and
 /// the same neighbour is chosen, so what is learnt of the hits at one holds at another. The caller compares its score.
 ///
 /// `stored` gives a neighbour's question, read; `None` for one that cannot be served (evicted, stale, in no form that the client
@@ -52,15 +61,13 @@ pub fn choose<R: Borrow<Reading>>(
     asked: &Reading,
     neighbours: &[Neighbour],
     bar: Bar,
-    floor: Option<f32>,
     mut stored: impl FnMut(&Neighbour) -> Option<R>,
 ) -> Choice {
-    let from = floor.map_or(bar.threshold, |floor| floor.min(bar.threshold));
     let mut surest: Option<(f32, &Neighbour)> = None;
     let mut refused = None;
     for (rank, neighbour) in neighbours.iter().take(TRIED).enumerate() {
         let seen = (neighbour.key, neighbour.score);
-        if !reaches(neighbour.score, from) {
+        if !reaches(neighbour.score, bar.least()) {
             refused.get_or_insert((Refusal::BelowThreshold, seen));
             break;
         }
@@ -112,8 +119,8 @@ mod tests {
             })
             .collect();
         let mut looked = 0;
-        let bar = Bar { threshold, verify: Strictness::Strict };
-        let choice = choose(&Reading::of(ASKED), &neighbours, bar, floor, |neighbour| {
+        let bar = Bar { threshold, floor, verify: Strictness::Strict };
+        let choice = choose(&Reading::of(ASKED), &neighbours, bar, |neighbour| {
             looked += 1;
             Some(Reading::of(&neighbour.question))
         });

@@ -63,7 +63,7 @@ impl Cache {
             Decided::No(missed) => (missed, None),
         };
         if lines.meaning == Meaning::VectorSets {
-            let asked = Asked { question, vector: &vector, bar: lookup.bar(&semantic), floor: lookup.floor };
+            let asked = lookup.asked(&semantic, question, &vector);
             match self.by_shared_meaning(lookup, shared, lines, &semantic, &asked).await {
                 Some(Decided::Serves(found)) => return Looked::Hit(found),
                 Some(Decided::FallsShort(found, other)) => {
@@ -143,9 +143,8 @@ impl Cache {
         semantic: &Arc<Semantic>,
         asked: &Asked<'_>,
     ) -> Option<Decided> {
-        let from = asked.floor.map_or(asked.bar.threshold, |floor| floor.min(asked.bar.threshold));
         let Far { neighbours, fetched, gone } =
-            self.far(&lookup.canon.partition, shared, lines, semantic, asked, from).await?;
+            self.far(&lookup.canon.partition, shared, lines, semantic, asked, asked.bar.least()).await?;
         shared.forget(&lookup.canon.partition, semantic.model_name(), gone.into_iter());
         self.choose_shared(asked, neighbours, fetched, lookup)
     }

@@ -103,7 +103,9 @@ fn settings(args: &Args, served: Setting) -> Vec<Setting> {
         (false, Strictness::Balanced) => &[Strictness::Balanced, Strictness::Off],
         (false, Strictness::Strict | Strictness::Off) => &[Strictness::Strict, Strictness::Off],
     };
-    let with = |threshold: f32| verifies.iter().map(move |verify| Setting { threshold, verify: *verify });
+    let with = |threshold: f32| {
+        verifies.iter().map(move |verify| Setting { threshold, floor: None, verify: *verify })
+    };
     thresholds.into_iter().flat_map(with).collect()
 }
 

@@ -90,7 +90,7 @@ impl Chosen {
     fn setting(&self, policy: &Policy, semantic: &Semantic) -> Setting {
         let verify = self.verify.unwrap_or(policy.semantic.verify);
         let set = self.threshold.or(policy.semantic.threshold);
-        Setting { threshold: set.unwrap_or_else(|| semantic.threshold(verify)), verify }
+        Setting { threshold: set.unwrap_or_else(|| semantic.threshold(verify)), floor: None, verify }
     }
 }
 

@@ -49,7 +49,7 @@ impl Couple {
         let question = corpus.texts[a as usize].clone();
         let neighbour = [Neighbour { key: ExactKey([0; 32]), score, question }];
         let stored = |_: &Neighbour| Some(&corpus.readings[a as usize]);
-        let choice = choose(&corpus.readings[b as usize], &neighbour, setting, None, stored);
+        let choice = choose(&corpus.readings[b as usize], &neighbour, setting, stored);
         self.identical || matches!(choice, Choice::Serve { .. })
     }
 }
@@ -58,7 +58,7 @@ impl Couple {
 pub struct Judged(Vec<bool>);
 
 pub fn judge(couples: &[Couple], corpus: &Corpus, verify: Strictness) -> Judged {
-    let any = Setting { threshold: -1.0, verify };
+    let any = Setting { threshold: -1.0, floor: None, verify };
     Judged(couples.iter().map(|couple| couple.passes(corpus, any)).collect())
 }
 
@@ -92,9 +92,7 @@ pub fn latency(couples: &[Couple], corpus: &Corpus, setting: Setting) -> Samples
             [Neighbour { key: ExactKey([0; 32]), score, question: corpus.texts[a as usize].clone() }];
         let begun = Instant::now();
         let asked = Reading::of(&corpus.texts[b as usize]);
-        std::hint::black_box(choose(&asked, &neighbour, setting, None, |_| {
-            Some(&corpus.readings[a as usize])
-        }));
+        std::hint::black_box(choose(&asked, &neighbour, setting, |_| Some(&corpus.readings[a as usize])));
         samples.add(begun.elapsed());
     }
     samples

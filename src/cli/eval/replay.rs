@@ -128,7 +128,7 @@ impl Shelf for Listed<'_> {
         let neighbours: Vec<Neighbour> =
             self.nearest(item, setting.threshold).into_iter().filter_map(neighbour).collect();
         let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
-        match choose(&self.corpus.readings[question as usize], &neighbours, setting, None, reading) {
+        match choose(&self.corpus.readings[question as usize], &neighbours, setting, reading) {
             Choice::Serve { key, score } => Some((*self.asked.by_key.get(&key)?, score)),
             Choice::Refuse { .. } => None,
         }
@@ -177,7 +177,7 @@ impl Shelf for Indexed<'_> {
         self.search.add(begun.elapsed());
         let begun = Instant::now();
         let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
-        let choice = choose(&Reading::of(text), &neighbours, setting, None, reading);
+        let choice = choose(&Reading::of(text), &neighbours, setting, reading);
         if neighbours.first().is_some_and(|near| near.score >= setting.threshold) {
             self.verify.add(begun.elapsed());
         }
