@@ -147,12 +147,8 @@ impl Cache {
         }
     }
 
-    /// What another replica has found wrong.
-    pub(super) fn tightened_elsewhere(&self, key: ExactKey, wrong: Wrong) {
-        self.tighten(key, wrong);
-    }
-
-    fn tighten(&self, key: ExactKey, wrong: Wrong) {
+    /// What somebody has found wrong, here or on another replica.
+    pub(super) fn tighten(&self, key: ExactKey, wrong: Wrong) {
         self.feedback.note(key, |reports| reports.refuse(wrong));
         // Reports are not on disk: the entry must not come back without them.
         if let Some(disk) = &self.disk {
@@ -208,7 +204,7 @@ impl Feedback {
     }
 
     /// Whether there is a report on anything.
-    pub fn any(&self) -> bool {
+    fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
     }
 

@@ -137,17 +137,6 @@ impl Telling {
     }
 }
 
-impl Waiting {
-    pub(super) fn push(&self, telling: Telling) {
-        let mut waiting = self.undelivered.lock();
-        if waiting.len() >= MOST_WAITING {
-            waiting.pop_front();
-            tracing::warn!("too many purges wait for Redis; the oldest is not passed on");
-        }
-        waiting.push_back(telling);
-    }
-}
-
 /// How far the names in Redis have been looked through for one order.
 #[derive(Clone)]
 struct Scrub {
@@ -206,6 +195,18 @@ impl Shared {
         }
         let keys = keys.iter().take(MOST_NAMED).map(ExactKey::hex).collect();
         self.wait_for_delivery(Telling::Purge(Told { until: until.0, order: order.clone(), keys }));
+    }
+
+    pub(super) fn wait_for_delivery(&self, telling: Telling) {
+        {
+            let mut waiting = self.waiting.undelivered.lock();
+            if waiting.len() >= MOST_WAITING {
+                waiting.pop_front();
+                tracing::warn!("too many purges wait for Redis; the oldest is not passed on");
+            }
+            waiting.push_back(telling);
+        }
+        self.enqueue(Write::Purges);
     }
 
     pub(super) async fn deliver_purges(&self, lines: &Arc<Lines>) {

@@ -5,9 +5,10 @@
 
 use super::Shared;
 use super::keeper::UNHURRIED;
-use super::queue::Write;
+use super::purge::Telling;
 use super::read::bytes_of;
 use crate::base::digest::ExactKey;
+use crate::cache::Cache;
 use crate::cache::codec;
 use crate::cache::entry::{Entry, EntryId};
 use crate::cache::feedback::Wrong;
@@ -58,14 +59,14 @@ impl Shared {
             score: wrong.score,
             vector: bytes_of(&wrong.vector),
         };
-        self.wait_for_delivery(super::purge::Telling::Tightened(told));
+        self.wait_for_delivery(Telling::Tightened(told));
     }
 
     /// A report of another replica, as it lies on the stream.
-    pub(super) fn take_report(&self, cache: &crate::cache::Cache, meta: &[u8], vector: &[u8]) {
+    pub(super) fn take_report(&self, cache: &Cache, meta: &[u8], vector: &[u8]) {
         match Tightened::read(meta, vector) {
             Some((key, wrong)) => {
-                cache.tightened_elsewhere(key, wrong);
+                cache.tighten(key, wrong);
                 self.metrics.shared_followed("report");
             }
             None => self.metrics.shared_unreadable("report"),
@@ -102,10 +103,5 @@ impl Shared {
         let stored = codec::decode_for(&key, &bytes, &self.keys).ok()?;
         let refused = self.rules.refuses(&stored.entry, stored.embedding.as_ref());
         (!refused && stored.entry.is_fresh(self.clock.now())).then(|| Arc::new(stored.entry))
-    }
-
-    pub(super) fn wait_for_delivery(&self, telling: super::purge::Telling) {
-        self.waiting.push(telling);
-        self.enqueue(Write::Purges);
     }
 }
