@@ -81,8 +81,7 @@ pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
 pub async fn hit(world: &World, question: &str) -> Answer {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
-        let only = [("cache-control", "only-if-cached")];
-        let answer = world.send_with(&crate::world::chat(question), &only).await;
+        let answer = world.ask_the_cache(question).await;
         if answer.verdict() == "hit" {
             return answer;
         }

@@ -265,7 +265,7 @@ async fn a_replica_that_dies_blocks_the_budget_for_two_minutes_and_no_longer() {
     dies.upstream.will(Say::After(word, Box::new(body(500, json!({ "error": {} })))));
     let kept = async {
         dies.upstream.reached(1).await;
-        let kept = kept(&server).await;
+        let kept = server.dump("reprise:1:m:*").await;
         go.send(()).unwrap();
         kept
     };
@@ -274,11 +274,7 @@ async fn a_replica_that_dies_blocks_the_budget_for_two_minutes_and_no_longer() {
     let holds = async || server.names("reprise:1:m:*:h").await.len();
     eventually("nothing is held", async || holds().await == 0).await;
     // As it was in the middle of the request: what the replica would have left, had it died then.
-    for (name, value) in kept {
-        let mut put = redis::cmd("RESTORE");
-        put.arg(name).arg(0).arg(value).arg("REPLACE");
-        put.exec_async(&mut server.line().await).await.unwrap();
-    }
+    server.put_back(kept).await;
     assert_eq!(code(&asks(&lives, "q2", 3).await), (429, "budget_exceeded".into()));
     moved(LAPSE / 2).await;
     flowing(&lives).await;
@@ -286,16 +282,6 @@ async fn a_replica_that_dies_blocks_the_budget_for_two_minutes_and_no_longer() {
     moved(LAPSE / 2).await;
     flowing(&lives).await;
     assert_eq!(asks(&lives, "q2", 3).await.status, 200);
-}
-
-/// Everything that is counted in Redis now.
-async fn kept(server: &Server) -> Vec<(String, Vec<u8>)> {
-    let mut all = Vec::new();
-    for name in server.names("reprise:1:m:*").await {
-        all.push((name.clone(), server.call::<Vec<u8>>(&["DUMP", &name]).await));
-    }
-    assert!(!all.is_empty());
-    all
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ async fn what_one_replica_asks_the_others_know_in_other_words() {
         let server = Server::start(kind);
         let [a, b, c] = fleet(&server, |_| ()).await;
         for replica in [&a, &b, &c] {
-            replica.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+            replica.has_model().await;
         }
         let offered = b.server.gateway().cache.shared().unwrap().meaning();
         let expected = if kind == Kind::Eight { Meaning::VectorSets } else { Meaning::Stream };
@@ -76,12 +76,12 @@ async fn a_replica_that_starts_later_has_what_was_learnt_before() {
     for kind in BOTH {
         let server = Server::start(kind);
         let [a] = fleet(&server, |_| ()).await;
-        a.server.semantic_ready().await.unwrap();
+        a.has_model().await;
         a.ask(ASKED).await;
         written(&a, "done", 2).await;
         let late = replica(&a.upstream, server.config(), |_| ()).await;
         flowing(&late).await;
-        late.server.semantic_ready().await.unwrap();
+        late.has_model().await;
         assert_eq!(hit(&late, REWORDED).await.header("x-reprise-verdict"), Some("hit"), "{kind:?}");
         assert_eq!(a.upstream.calls(), 1, "{kind:?}");
     }
@@ -147,8 +147,7 @@ fn everything() -> Order {
 }
 
 async fn is_known(world: &World, question: &str) -> bool {
-    let only = [("cache-control", "only-if-cached")];
-    world.send_with(&chat(question), &only).await.verdict() == "hit"
+    world.ask_the_cache(question).await.verdict() == "hit"
 }
 
 #[tokio::test]
@@ -157,7 +156,7 @@ async fn a_purge_by_meaning_reaches_what_only_another_replica_knows() {
         let server = Server::start(kind);
         let [a, b] = fleet(&server, |_| ()).await;
         for world in [&a, &b] {
-            world.server.semantic_ready().await.unwrap();
+            world.has_model().await;
         }
         b.ask(ASKED).await;
         b.ask("What are your opening hours?").await;
@@ -190,32 +189,16 @@ async fn a_purge_while_redis_is_away_is_delivered_before_redis_is_asked_again() 
     a.ask("q").await;
     written(&a, "done", 2).await;
     // Kept over the restart by the scene, as a server with persistence would.
-    let dump = dump(&server).await;
+    let dump = server.dump("reprise:1:e:*").await;
     server.kill();
     super::state(&a, reprise::cache::shared::State::Shut).await;
     purge(&a, &everything()).await;
     server.start_again();
-    restore(&server, dump).await;
+    server.put_back(dump).await;
     flowing(&a).await;
     flowing(&b).await;
     eventually("b has heard of it", async || !is_known(&b, "q").await).await;
     assert!(!is_known(&a, "q").await);
-}
-
-async fn dump(server: &Server) -> Vec<(String, Vec<u8>)> {
-    let mut all = Vec::new();
-    for name in server.names("reprise:1:e:*").await {
-        all.push((name.clone(), server.call::<Vec<u8>>(&["GET", &name]).await));
-    }
-    assert!(!all.is_empty());
-    all
-}
-
-async fn restore(server: &Server, all: Vec<(String, Vec<u8>)>) {
-    for (name, value) in all {
-        let mut put = redis::cmd("SET");
-        put.arg(name).arg(value).exec_async(&mut server.line().await).await.unwrap();
-    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn random_traffic_over_two_replicas_never_crosses_a_scope() {
         let server = Server::start(kind);
         let [a, b]: [World; 2] = fleet(&server, |_| ()).await;
         for world in [&a, &b] {
-            world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+            world.has_model().await;
         }
         let mut random = StdRng::seed_from_u64(20_261_121);
         let mut recorded: HashMap<String, (Context, usize)> = HashMap::new();

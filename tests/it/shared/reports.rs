@@ -20,21 +20,13 @@ async fn explain(world: &World, question: &str) -> Value {
     told.json()
 }
 
-async fn only_if_cached(world: &World, question: &str) -> Answer {
-    world.send_with(&chat(question), &[("cache-control", "only-if-cached")]).await
-}
-
-async fn ready(world: &World) {
-    world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
-}
-
 #[tokio::test]
 async fn an_answer_that_was_wrong_for_a_question_is_so_on_every_replica() {
     for kind in BOTH {
         let server = Server::start(kind);
         let [a, b] = fleet(&server, |_| ()).await;
         for world in [&a, &b] {
-            ready(world).await;
+            world.has_model().await;
         }
         a.ask(ASKED).await;
         let id = hit(&b, REWORDED).await.header("x-reprise-entry").unwrap().to_owned();
@@ -45,10 +37,10 @@ async fn an_answer_that_was_wrong_for_a_question_is_so_on_every_replica() {
         // A third one starts now and has heard of it before it serves anything.
         let late = replica(&a.upstream, server.config(), |_| ()).await;
         flowing(&late).await;
-        ready(&late).await;
+        late.has_model().await;
         for world in [&a, &b, &late] {
             assert_eq!(hit(world, ASKED).await.status, 200, "{kind:?}: its own words go on");
-            assert_eq!(only_if_cached(world, REWORDED).await.status, 504, "{kind:?}");
+            assert_eq!(world.ask_the_cache(REWORDED).await.status, 504, "{kind:?}");
             assert_eq!(explain(world, REWORDED).await["reason"], "reported_wrong", "{kind:?}");
         }
         // No text of either question lies in Redis for it.
@@ -69,7 +61,7 @@ async fn a_report_finds_an_entry_that_only_redis_has_here() {
         assert_eq!((told.status, told.json()["outcome"].as_str()), (200, Some("dropped")), "{kind:?}");
         counted(&a, "reprise_shared_followed_total{kind=\"purge\"}", 1).await;
         for world in [&a, &b] {
-            assert_eq!(only_if_cached(world, "q").await.status, 504, "{kind:?}");
+            assert_eq!(world.ask_the_cache("q").await.status, 504, "{kind:?}");
         }
         let unknown = post(&b, "/api/feedback", json!({ "entry": "00".repeat(16), "right": true })).await;
         assert_eq!(unknown.status, 404);
@@ -81,7 +73,7 @@ async fn a_report_made_while_redis_is_away_is_passed_on_before_redis_is_asked_ag
     let mut server = Server::start(Kind::Eight);
     let [a, b] = fleet(&server, |_| ()).await;
     for world in [&a, &b] {
-        ready(world).await;
+        world.has_model().await;
     }
     a.ask(ASKED).await;
     let id = hit(&b, REWORDED).await.header("x-reprise-entry").unwrap().to_owned();
@@ -103,7 +95,7 @@ async fn explain_names_what_the_other_replicas_have() {
         let server = Server::start(kind);
         let [a, b, c] = fleet(&server, |_| ()).await;
         for world in [&a, &b, &c] {
-            ready(world).await;
+            world.has_model().await;
         }
         a.ask(ASKED).await;
         written(&a, "done", if kind == Kind::Eight { 3 } else { 2 }).await;

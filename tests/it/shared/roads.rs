@@ -1,9 +1,9 @@
 //! The other ways to a Redis: a cluster, sentinels, TLS with a user of its own. All of them real.
 
 use super::{eventually, exact, flowing, hit, replica, state, written};
+use crate::world::World;
 use crate::world::redis::{BOTH, Kind, Server, binary};
 use crate::world::upstream::Upstream;
-use crate::world::{World, chat};
 use reprise::base::secret::Secret;
 use reprise::cache::purge::Order;
 use reprise::cache::shared::State;
@@ -25,7 +25,7 @@ fn at(server: RedisServer) -> Redis {
 }
 
 async fn knows(world: &World, question: &str) -> bool {
-    world.send_with(&chat(question), &[("cache-control", "only-if-cached")]).await.tier() == Some("l3")
+    world.ask_the_cache(question).await.tier() == Some("l3")
 }
 
 /// What one replica learns from now on, the other serves from Redis.
@@ -105,7 +105,7 @@ async fn a_cluster_is_a_fleets_redis_and_another_node_takes_over() {
         let b = replica(&upstream, config, |_| ()).await;
         for world in [&a, &b] {
             flowing(world).await;
-            world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+            world.has_model().await;
         }
         a.ask("How do I reset my password?").await;
         assert_eq!(hit(&b, "How can I reset my password?").await.verdict(), "hit", "{kind:?}");
@@ -128,7 +128,7 @@ async fn a_cluster_is_a_fleets_redis_and_another_node_takes_over() {
 }
 
 async fn knows_at_all(world: &World, question: &str) -> bool {
-    world.send_with(&chat(question), &[("cache-control", "only-if-cached")]).await.verdict() == "hit"
+    world.ask_the_cache(question).await.verdict() == "hit"
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn tls_and_a_user_of_ones_own_are_enough_and_a_foreign_certificate_is_not(
     let b = replica(&upstream, config(&authority, "a-long-password"), |_| ()).await;
     for world in [&a, &b] {
         flowing(world).await;
-        world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+        world.has_model().await;
     }
     a.ask("How do I reset my password?").await;
     assert_eq!(hit(&b, "How can I reset my password?").await.verdict(), "hit");

@@ -202,7 +202,7 @@ impl Place {
             if self.server.is_some() {
                 flowing(world).await;
             }
-            world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+            world.has_model().await;
             for caller in self.callers.iter().filter(|caller| !caller.key) {
                 let hello =
                     json!({ "model": "gpt-one", "messages": [{ "role": "user", "content": "hello" }] });

@@ -35,8 +35,7 @@ async fn damaged_foreign_and_newer_values_are_misses_and_counted() {
     let mut seen = std::collections::BTreeMap::<&str, u64>::new();
     for (why, bytes) in cases {
         let () = line.set(&name, bytes).await.unwrap();
-        let only = [("cache-control", "only-if-cached")];
-        let answer = b.send_with(&crate::world::chat("q"), &only).await;
+        let answer = b.ask_the_cache("q").await;
         assert_eq!(answer.status, 504, "{why}: a miss");
         let times = seen.entry(why).or_default();
         *times += 1;
@@ -70,7 +69,7 @@ async fn an_entry_under_another_key_is_not_served() {
 async fn nothing_in_redis_holds_a_prompt_or_a_credential_in_its_name_and_all_of_it_expires() {
     let server = Server::start(Kind::Eight);
     let [a] = fleet(&server, |_| ()).await;
-    a.server.semantic_ready().await.unwrap();
+    a.has_model().await;
     a.ask("Where is my purple umbrella?").await;
     written(&a, "done", 3).await;
     let names = server.names("*").await;
@@ -89,7 +88,7 @@ async fn a_vector_whose_entry_is_gone_leaves_its_set() {
     let server = Server::start(Kind::Eight);
     let [a, b] = fleet(&server, |_| ()).await;
     for world in [&a, &b] {
-        world.server.semantic_ready().await.unwrap();
+        world.has_model().await;
     }
     a.ask("How do I reset my password?").await;
     written(&a, "done", 3).await;

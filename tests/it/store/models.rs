@@ -26,7 +26,7 @@ async fn another_model_embeds_anew_what_was_stored() {
         config.store.reembed_rate = 1_000;
     };
     let world = world.restarted(changed).await;
-    world.server.semantic_ready().await.unwrap();
+    world.has_model().await;
     world.until_metric("reprise_restored_entries_total", 1).await;
     proven(&world).await;
     assert_eq!(world.ask(ASKED).await.tier(), Some("l1"));
@@ -35,7 +35,7 @@ async fn another_model_embeds_anew_what_was_stored() {
     assert_eq!(world.ask(REWORDED).await.tier(), Some("l2"));
     // The new vector is kept: the next start has nothing to embed.
     let world = world.restarted(changed).await;
-    world.server.semantic_ready().await.unwrap();
+    world.has_model().await;
     world.until_metric("reprise_restored_entries_total", 2).await;
     assert_eq!(world.metric("reprise_indexed_entries").await, Some(1));
     assert_eq!(world.metric("reprise_reembed_pending").await, Some(0));
@@ -73,7 +73,7 @@ async fn questions_are_embedded_anew_at_a_set_pace_and_nothing_old_is_compared_m
             config.store.reembed_rate = A_SECOND;
         })
         .await;
-    world.server.semantic_ready().await.unwrap();
+    world.has_model().await;
     world.server.restored().await;
     proven(&world).await;
     let (mut steps, mut last) = (0, u64::MAX);
@@ -116,7 +116,7 @@ async fn replicas_of_two_models_share_exact_hits_and_compare_no_vectors() {
         let new = replica(&upstream, server.config(), other).await;
         for world in [&old, &new] {
             flowing(world).await;
-            world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+            world.has_model().await;
         }
         old.ask(ASKED).await;
         hit(&new, ASKED).await;
@@ -126,7 +126,7 @@ async fn replicas_of_two_models_share_exact_hits_and_compare_no_vectors() {
         assert_eq!(new.metric("reprise_indexed_entries").await, Some(1), "{kind:?}");
         // What the new one learns is no neighbour for the old one until it has embedded it itself.
         new.ask("What are your opening hours?").await;
-        let searched = old.send_with(&crate::world::chat("What are the opening hours?"), &ONLY).await;
+        let searched = old.ask_the_cache("What are the opening hours?").await;
         let neighbour = searched.header("x-reprise-tier");
         assert!(neighbour != Some("l3"), "{kind:?}: vectors of two models were compared");
         hit(&old, "What are your opening hours?").await;

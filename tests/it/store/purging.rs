@@ -120,7 +120,7 @@ async fn by_meaning_in_every_partition_in_memory_and_on_disk() {
     assert!(scores.len() == 2 && scores[0] >= scores[1] && scores[1] >= 0.4, "{shown}");
     assert_eq!(purged(&world, order).await, 2);
     let world = world.restarted(kept_in(folder.path())).await;
-    world.server.semantic_ready().await.unwrap();
+    world.has_model().await;
     world.until_metric("reprise_restored_entries_total", 1).await;
     proven(&world).await;
     assert_eq!(world.ask("How do I reset my password?").await.verdict(), "miss");

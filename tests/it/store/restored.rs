@@ -76,7 +76,7 @@ async fn a_hundred_thousand_entries_come_back_in_time() {
         config.store.max_bytes = 4 << 30;
     };
     let world = World::with(roomy).await;
-    world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+    world.has_model().await;
     world.ask(ASKED).await;
     world.server.drain().await;
     multiplied(folder.path());

@@ -184,6 +184,16 @@ impl World {
         read(self.post("/v1/chat/completions", request)).await
     }
 
+    /// Asks one plain question that only the cache may answer.
+    pub async fn ask_the_cache(&self, question: &str) -> Answer {
+        self.send_with(&chat(question), &[("cache-control", "only-if-cached")]).await
+    }
+
+    /// Waits for the embedding model.
+    pub async fn has_model(&self) {
+        self.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+    }
+
     /// Sends with more headers.
     pub async fn send_with(&self, request: &Value, headers: &[(&str, &str)]) -> Answer {
         let mut builder = self.post("/v1/chat/completions", request);

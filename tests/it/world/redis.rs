@@ -71,6 +71,24 @@ impl Server {
         self.call(&["KEYS", pattern]).await
     }
 
+    /// All that lies under the names that match, as `put_back` takes it.
+    pub async fn dump(&self, pattern: &str) -> Vec<(String, Vec<u8>)> {
+        let mut all = Vec::new();
+        for name in self.names(pattern).await {
+            all.push((name.clone(), self.call::<Vec<u8>>(&["DUMP", &name]).await));
+        }
+        assert!(!all.is_empty());
+        all
+    }
+
+    pub async fn put_back(&self, all: Vec<(String, Vec<u8>)>) {
+        for (name, value) in all {
+            let mut put = redis::cmd("RESTORE");
+            put.arg(name).arg(0).arg(value).arg("REPLACE");
+            put.exec_async(&mut self.line().await).await.expect("restored");
+        }
+    }
+
     pub fn kill(&mut self) {
         self.process.kill().expect("it lived");
         self.process.wait().expect("it ends");
