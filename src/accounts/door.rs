@@ -285,7 +285,8 @@ impl Shared {
     /// A new ring. `charges`: what its keys have spent by other books than the replica's own.
     fn renew(&self, sources: &Sources, charges: &[Charge]) {
         let before = self.ring.load_full();
-        let ring = Ring::new(&self.secret, &sources.config, sources.stored.clone(), &before);
+        let ring = Ring::new(&self.secret, &sources.config, sources.stored.clone(), &before)
+            .shared(self.ledger.url.is_some());
         if let Some(folder) = &self.ledger.path {
             self.recall(folder, charges, &ring, &before);
         }

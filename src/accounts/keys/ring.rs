@@ -134,6 +134,8 @@ pub struct Ring {
     slots: AHashMap<[u8; 32], Slot>,
     keys: Vec<Arc<Key>>,
     required: bool,
+    /// Keys may be made elsewhere before they are known here, and must not go on to the upstream meanwhile.
+    shared: bool,
 }
 
 impl std::fmt::Debug for Ring {
@@ -150,6 +152,11 @@ pub fn hash(secret: &[u8; 32], text: &[u8]) -> blake3::Hash {
 }
 
 impl Ring {
+    /// As one of several rings that share keys.
+    pub fn shared(self, shared: bool) -> Ring {
+        Ring { shared, ..self }
+    }
+
     /// Keys of the config and of the store. A key that was there keeps its meter.
     pub fn new(secret: &[u8; 32], config: &Keys, stored: Vec<Stored>, before: &Ring) -> Ring {
         let mut ring = Ring { required: config.required, ..Ring::default() };
@@ -214,7 +221,7 @@ impl Ring {
 
     /// Whether keys play any part.
     pub fn is_used(&self) -> bool {
-        self.required || !self.slots.is_empty()
+        self.required || self.shared || !self.slots.is_empty()
     }
 
     /// The key that a request bears, if any; its header is taken off, so that it goes no further.

@@ -1,6 +1,6 @@
 //! The tables. Whoever comes first makes them, and gives the fleet its secret.
 
-use super::{Session, Trouble, VERSION};
+use super::{Session, Trouble, VERSION, copy};
 use crate::accounts::keys::store::{self, Store, Stored, Unkept};
 use std::path::Path;
 
@@ -8,13 +8,14 @@ use std::path::Path;
 const LOCK: i64 = 0x5265_7072_6973_6531;
 
 /// Units are the ledger's: milliseconds since the epoch, nano-dollars, microseconds; NULL is not known.
+/// `key_changes` begins at the moment, so that tables made anew never show a number that a replica has seen before.
 /// `reprise_outbox.shipped` is the number of the last row of a replica's own ledger that is here.
 const TABLES: &str = "
 CREATE TABLE reprise_fleet (
   single BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (single),
   version BIGINT NOT NULL,
   secret BYTEA NOT NULL,
-  key_changes BIGINT NOT NULL DEFAULT 0
+  key_changes BIGINT NOT NULL DEFAULT extract(epoch FROM clock_timestamp()) * 1000
 );
 CREATE TABLE reprise_key (
   id TEXT PRIMARY KEY,
@@ -61,18 +62,22 @@ CREATE TABLE reprise_outbox (
 );
 ";
 
-/// What the first replica gives to the fleet: its own secret, and the keys that are hashed with it.
+/// What the first replica gives to the fleet: a secret, and the keys that are hashed with it.
 pub struct Founder {
     pub secret: [u8; 32],
     pub keys: Vec<Stored>,
 }
 
 impl Founder {
-    /// What the folder of a replica has to give.
+    /// What the folder of a replica has to give: what it last saw of a fleet, whose database must have been lost,
+    /// else its own.
     ///
     /// # Errors
     /// It is there, and cannot be read.
     pub fn of(folder: &Path) -> Result<Founder, Unkept> {
+        if let Some((secret, keys)) = copy::read(folder)? {
+            return Ok(Founder { secret, keys });
+        }
         Ok(Founder { secret: store::own_secret(folder)?, keys: Store::left_in(folder)? })
     }
 }

@@ -132,6 +132,31 @@ async fn a_first_start_without_the_database_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_database_that_was_lost_is_filled_again_by_the_replicas() {
+    let (server, upstream) = (Server::start(), Upstream::start().await);
+    let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let a = replica(&upstream, &server, folders[0].path()).await;
+    let b = replica(&upstream, &server, folders[1].path()).await;
+    let key = made(&a, json!({ "name": "support" })).await;
+    for world in [&a, &b] {
+        comes_to(world, &key, 200).await;
+        world.until_metric("reprise_ledger_rows_unshipped", 0).await;
+    }
+    let before = server.number("SELECT count(*) FROM reprise_entry").await;
+    server.rows("DROP TABLE reprise_fleet, reprise_key, reprise_entry, reprise_charge, reprise_outbox").await;
+    // Whoever comes first, it is the fleet's secret and its keys.
+    comes_to(&b, &key, 200).await;
+    let disabled = api(&b, "/api/keys/support/disable", json!({})).await;
+    assert_eq!(disabled.status, 200, "{}", disabled.json());
+    comes_to(&a, &key, 401).await;
+    for world in [&a, &b] {
+        world.server.drain().await;
+    }
+    let after = server.number("SELECT count(*) FROM reprise_entry").await;
+    assert!(after > before, "{after} rows, and {before} before");
+}
+
+#[tokio::test]
 async fn keys_that_were_made_alone_come_along() {
     let (server, upstream, folder) = (Server::start(), Upstream::start().await, TempDir::new().unwrap());
     let key = Store::in_folder(folder.path()).unwrap().create(&named("early"), None, 0).unwrap();
