@@ -57,7 +57,7 @@ use ledger::report::{self, Report, Wanted};
 use ledger::{Ledger, Unwritten};
 use prices::PriceBook;
 use row::{Kind, Payer, Tag};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tab::Books;
@@ -92,8 +92,35 @@ impl Accounts {
         tasks: Tasks,
         scopes: &ScopeKey,
     ) -> Result<Accounts, Unkept> {
+        let folder = config.accounts.ledger.path.clone();
+        Accounts::of(config, &config.accounts.ledger, folder, (clock, metrics, tasks), scopes)
+    }
+
+    /// As `open`, for a process that only has to know whom a key stands for: the keys' file is read where there is
+    /// one, nothing is booked, and no folder is made.
+    ///
+    /// # Errors
+    /// There are virtual keys, and they cannot be read.
+    pub fn unbooked(
+        config: &Config,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        tasks: Tasks,
+        scopes: &ScopeKey,
+    ) -> Result<Accounts, Unkept> {
+        let folder = config.accounts.ledger.path.clone().filter(|folder| Store::is_there(folder));
+        Accounts::of(config, &settings::Ledger::default(), folder, (clock, metrics, tasks), scopes)
+    }
+
+    /// `folder`: where the keys' file lies.
+    fn of(
+        config: &Config,
+        ledger: &settings::Ledger,
+        folder: Option<PathBuf>,
+        (clock, metrics, tasks): (Clock, Arc<Metrics>, Tasks),
+        scopes: &ScopeKey,
+    ) -> Result<Accounts, Unkept> {
         let settings = &config.accounts;
-        let folder = settings.ledger.path.clone();
         let secret = kept_secret(folder.as_deref());
         // Where entries outlive the process, or replicas share them, the key of scopes does as well; a caller
         // must be the same one for as long.
@@ -101,8 +128,8 @@ impl Accounts {
         let who = if lasting { scopes.clone() } else { ScopeKey::from(secret) };
         let callers = Arc::new(Callers::new(who, scopes.clone(), clock.clone()));
         let door = Door::open(secret, folder, &settings.keys, callers.clone(), clock.clone())?;
-        let joint = Joint::new(replica(settings.ledger.path.as_deref()), clock.clone(), metrics.clone());
-        let ledger = Ledger::start(&settings.ledger, clock.clone(), metrics);
+        let joint = Joint::new(replica(ledger.path.as_deref()), clock.clone(), metrics.clone());
+        let ledger = Ledger::start(ledger, clock.clone(), metrics);
         let books = Arc::new(Books { prices: ArcSwap::default(), ledger, clock, joint });
         let (names, webhook) = (ArcSwap::default(), ArcSwapOption::default());
         let accounts = Accounts { callers, door, books, names, webhook, tasks };
@@ -194,6 +221,11 @@ impl Accounts {
         tags: &[Tag],
     ) -> Result<Tab, Fault> {
         Tab::open(self.books.clone(), who, dialect, model, tags)
+    }
+
+    /// The account of a request that nobody makes: nothing is counted, and no row comes of it.
+    pub fn blank_tab(&self) -> Tab {
+        Tab::blank(self.books.clone())
     }
 
     /// Books what the cache itself paid for: an audit, an escalation, an embedding. `payer` is whom it was
