@@ -39,9 +39,7 @@ pub enum Work {
 /// Why nothing can be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
-    #[error(
-        "the config names no Redis; set redis.url, or leave --redis out to reach a server that runs"
-    )]
+    #[error("the config names no Redis; set redis.url, or leave --redis out to reach a server that runs")]
     NoRedis,
     #[error(
         "the config names no upstream, and whose an answer is hangs on it; set [[upstream]], or give --upstream \
@@ -112,9 +110,8 @@ impl Bench {
         if work == Work::PurgeNear {
             semantic.threads = 1;
         }
-        let loading = tokio::task::spawn_blocking(move || {
-            Semantic::load_with(&semantic, semantic.runtime.as_deref())
-        });
+        let loading =
+            tokio::task::spawn_blocking(move || Semantic::load_with(&semantic, semantic.runtime.as_deref()));
         match loading.await {
             Ok(Ok(loaded)) => self.gateway.cache.set_semantic(Arc::new(loaded)),
             Ok(Err(error)) => return Err(error.to_string()),

@@ -158,7 +158,8 @@ impl Wipe<'_> {
         pipe.ignore_errors();
         for (key, stored) in gone {
             pipe.cmd("UNLINK").arg(names.entry(key));
-            let embedding = stored.as_ref().and_then(|stored| Some((&stored.entry, stored.embedding.as_ref()?)));
+            let embedding =
+                stored.as_ref().and_then(|stored| Some((&stored.entry, stored.embedding.as_ref()?)));
             if let Some((entry, embedding)) = embedding.filter(|_| meaning == Meaning::VectorSets) {
                 pipe.cmd("VREM").arg(names.vectors(&entry.partition, &embedding.model)).arg(&key.0);
             }
@@ -199,8 +200,12 @@ impl Wipe<'_> {
         }
         all.arg(set).arg(count);
         let members = within(super::PATIENCE, all.query_async::<Vec<Vec<u8>>>(&mut self.bulk.line)).await;
-        let members: Vec<ExactKey> =
-            members.map_err(Stopped)?.into_iter().filter_map(|member| member.try_into().ok()).map(ExactKey).collect();
+        let members: Vec<ExactKey> = members
+            .map_err(Stopped)?
+            .into_iter()
+            .filter_map(|member| member.try_into().ok())
+            .map(ExactKey)
+            .collect();
         for some in members.chunks(super::STEP) {
             let mut pipe = redis::pipe();
             pipe.ignore_errors();
