@@ -48,13 +48,13 @@ impl AdminArgs {
     pub fn place(&self, upstream: Option<&str>) -> Result<Place, Failure> {
         // Somebody else in this process may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let read = || {
+        let source = || {
             let (config, upstream) = (self.config.clone(), upstream.map(str::to_owned));
             let args = ConfigArgs { config, upstream, listen: None, admin_listen: None };
-            Config::read(&args.source())
+            args.source()
         };
         if self.redis {
-            return Ok(Place::Redis(Box::new(read()?)));
+            return Ok(Place::Redis(Box::new(Config::read(&source().quiet())?)));
         }
         let (base, token) = match &self.admin {
             Some(url) => {
@@ -62,7 +62,7 @@ impl AdminArgs {
                 (url.trim_end_matches('/').to_owned(), token)
             }
             None => {
-                let server = read()?.server;
+                let server = Config::read(&source())?.server;
                 (format!("http://{}", server.admin_listen), server.admin_token)
             }
         };

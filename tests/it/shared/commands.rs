@@ -1,5 +1,6 @@
 //! `warm`, `export`, `import` and `purge` on the Redis of a config, with and without servers on it.
 
+use super::roads::cluster;
 use super::{count, counted, eventually, flowing, hit, replica, written};
 use crate::world::redis::{BOTH, Kind, Server};
 use crate::world::upstream::{Upstream, completion};
@@ -8,9 +9,14 @@ use reprise::base::secret::Secret;
 use reprise::config::{Config, Redis};
 use serde_json::{Value, json};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixStream};
 
 const ASKED: &str = "How do I reset my password?";
 const REWORDED: &str = "How can I reset my password?";
@@ -29,9 +35,12 @@ struct Desk {
 impl Desk {
     /// `redis` goes into `[redis]`, `more` behind it.
     fn before(upstream: &str, server: &Server, redis: &str, more: &str) -> Desk {
+        Desk::at(upstream, &format!("unix://{}", server.socket().display()), redis, more)
+    }
+
+    fn at(upstream: &str, url: &str, redis: &str, more: &str) -> Desk {
         let folder = TempDir::new().unwrap();
         let config = folder.path().join("reprise.toml");
-        let url = format!("unix://{}", server.socket().display());
         let text = format!(
             "[redis]\nurl = \"{url}\"\n{redis}\n{more}\n[ledger]\npath = \"\"\n[[upstream]]\nurl = \"{upstream}\"\n"
         );
@@ -47,6 +56,13 @@ impl Desk {
         let text: Vec<String> = lines.iter().map(Value::to_string).collect();
         fs::write(self.file(name), text.join("\n")).unwrap();
         self.file(name)
+    }
+
+    /// Has the config say something else.
+    fn change(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(&self.config, text.replace(from, to)).unwrap();
     }
 
     /// The binary's exit code, and all that it says.
@@ -150,9 +166,8 @@ async fn a_virtual_key_is_warmed_for_whatever_its_rate() {
     let (server, upstream) = (Server::start(Kind::Seven), Upstream::start().await);
     let key = "[[key]]\nname = \"ours\"\nsecret = \"env:CALLER\"\nrpm = 1\n";
     let desk = Desk::before(&upstream.url(), &server, "", &format!("{EXACT}{key}"));
-    // Behind the upstream's address.
-    let text = fs::read_to_string(&desk.config).unwrap() + "key = \"env:KEY\"\n";
-    fs::write(&desk.config, text).unwrap();
+    // A key that the upstream is not shown need not be there.
+    desk.change("[[upstream]]\n", "[[upstream]]\nkey = \"env:NOT_SET_HERE\"\n");
     let said = desk.warms(&["one", "two", "three"]).await;
     assert!(said.contains("3 kept for the same request only, 0 refused"), "{said}");
     assert_eq!(server.names("reprise:1:m:*").await, Vec::<String>::new(), "nothing is counted");
@@ -165,6 +180,35 @@ async fn a_virtual_key_is_warmed_for_whatever_its_rate() {
     })
     .await;
     assert_eq!(hit(&world, "three").await.text(), "To: three");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_the_keys_file_is_the_caller_that_it_is_for_a_server() {
+    let (server, upstream, books) =
+        (Server::start(Kind::Eight), Upstream::start().await, TempDir::new().unwrap());
+    let folder = books.path().join("books");
+    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
+    desk.change("path = \"\"", &format!("path = \"{}\"", folder.display()));
+    desk.change("[[upstream]]\n", "[[upstream]]\nkey = \"env:KEY\"\n");
+    desk.warms(&["of no key"]).await;
+    assert!(!folder.exists(), "what only looks for keys makes no folder");
+    let (code, said) = run(&["keys", "create", "ours", "--config", &desk.config.display().to_string()]).await;
+    let text = said.split_whitespace().find(|word| word.starts_with("rpk-")).map(str::to_owned);
+    let (Some(0), Some(text)) = (code, text) else { panic!("{said}") };
+    let key = desk.file("key");
+    fs::write(&key, &text).unwrap();
+    let file = desk.lines("faq.jsonl", &[json!({ "question": "of a key", "answer": "For the key." })]);
+    let header = format!("authorization: Bearer file:{key}");
+    desk.does(&["warm", &file, "--model", "gpt-test", "--header", &header]).await;
+    assert!(!folder.join("ledger.sqlite").exists(), "nothing is booked");
+    let world = started(&upstream, server.config(), |config| {
+        super::exact(config);
+        config.upstreams[0].key = Some(Secret::new(KEY.to_owned()));
+        config.accounts.ledger.path = Some(folder.clone());
+    })
+    .await;
+    assert_eq!(world.send_as(&text, &chat("of a key")).await.text(), "For the key.");
+    assert_eq!(world.ask_the_cache("of a key").await.status, 504, "another caller");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -396,4 +440,80 @@ async fn a_redis_that_is_full_halfway_is_an_error_that_says_how_far_it_came() {
     assert!(entries(&small).await > 0);
     there.does(&["purge", "--all"]).await;
     assert_eq!(entries(&small).await, 0);
+}
+
+/// A proxy before Redis that lets so many bytes of it through, and then breaks every connection.
+async fn cut_after(server: &Server, bytes: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (at, socket) = (listener.local_addr().unwrap(), server.socket());
+    let left = Arc::new(AtomicUsize::new(bytes));
+    #[allow(clippy::disallowed_methods, reason = "the scene's own proxy")]
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (left, Ok(mut redis)) = (left.clone(), UnixStream::connect(&socket).await) else { return };
+            tokio::spawn(async move {
+                let (mut from_client, mut to_client) = client.split();
+                let (mut from_redis, mut to_redis) = redis.split();
+                let back = async {
+                    let mut buffer = vec![0; 4_096];
+                    while let Ok(length @ 1..) = from_redis.read(&mut buffer).await {
+                        let take = |left: usize| left.checked_sub(length);
+                        let open = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+                        if !open || to_client.write_all(&buffer[..length]).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                tokio::select! {
+                    _ = tokio::io::copy(&mut from_client, &mut to_redis) => {}
+                    () = back => {}
+                }
+            });
+        }
+    });
+    at
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_goes_away_halfway_leaves_no_half_export_and_no_silent_end() {
+    let (server, upstream) = (Server::start(Kind::Eight), Upstream::start().await);
+    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
+    let text = |at: usize| format!("{at} {}", blake3::hash(&at.to_le_bytes()).to_hex());
+    let questions: Vec<String> = (0..600).map(text).collect();
+    desk.warms(&questions.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let whole = desk.file("whole");
+    desk.does(&["export", &whole]).await;
+    let half = fs::metadata(&whole).unwrap().len() as usize / 2;
+
+    let url = format!("redis://{}", cut_after(&server, half).await);
+    let cut = Desk::at(&upstream.url(), &url, "", EXACT);
+    let (code, said) = cut.run(&["export", &cut.file("half")]).await;
+    assert!(code == Some(1) && said.contains("the export broke off: Redis is not reached"), "{said}");
+    assert!(!Path::new(&cut.file("half")).exists() && !Path::new(&cut.file("half.part")).exists());
+
+    let url = format!("redis://{}", cut_after(&server, half).await);
+    let cut = Desk::at(&upstream.url(), &url, "", EXACT);
+    let (code, said) = cut.run(&["purge", "--model", "gpt-test"]).await;
+    assert!(code == Some(1) && said.contains("Redis is not reached"), "{said}");
+    let left = entries(&server).await;
+    assert!(left > 0 && left < 600, "{left}");
+    let said = desk.does(&["purge", "--model", "gpt-test"]).await;
+    assert!(said.contains(&format!("{left} entries gone in Redis")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_worked_on_like_any_other_redis() {
+    let nodes = cluster(Kind::Eight).await;
+    let upstream = Upstream::start().await;
+    // By a node that has nothing of ours.
+    let url = format!("redis-cluster://127.0.0.1:{}", nodes[1].port);
+    let desk = Desk::at(&upstream.url(), &url, "", EXACT);
+    desk.warms(&["one", "two"]).await;
+    let held = async || nodes[0].server.names("{reprise}:1:e:*").await.len();
+    assert_eq!(held().await, 2);
+    let file = desk.file("backup");
+    assert!(desk.does(&["export", &file]).await.contains("2 entries"));
+    assert!(desk.does(&["import", &file]).await.contains("0 entries, 2 known"));
+    assert!(desk.does(&["purge", "--all"]).await.contains("2 entries gone in Redis"));
+    assert_eq!(held().await, 0);
 }
