@@ -140,7 +140,7 @@ impl Order {
         let hex = |text: &String| text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if scope.as_ref().is_some_and(|scope| !hex(scope)) {
             return misread(
-                "`scope` is none; expected at least 16 hex digits, as `reprise purge --list` shows them",
+                "`scope` is none; expected at least 16 hex digits, as `reprise purge --dry-run` shows them",
             );
         }
         let older = older_than.as_deref().map(humantime::parse_duration).transpose();

@@ -1,22 +1,20 @@
 //! `warm`, `export`, `import` and `purge` on the Redis of a config, with and without servers on it.
 
+mod purging;
+mod troubles;
+
 use super::roads::cluster;
-use super::{count, counted, eventually, flowing, hit, replica, written};
+use super::{flowing, hit, replica};
 use crate::world::redis::{BOTH, Kind, Server};
-use crate::world::upstream::{Upstream, completion};
+use crate::world::upstream::Upstream;
 use crate::world::{World, chat, chat_with};
 use reprise::base::secret::Secret;
 use reprise::config::{Config, Redis};
 use serde_json::{Value, json};
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixStream};
 
 const ASKED: &str = "How do I reset my password?";
 const REWORDED: &str = "How can I reset my password?";
@@ -267,85 +265,6 @@ async fn what_comes_without_a_vector_is_embedded_on_its_way_into_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_purge_takes_what_it_names_out_of_a_bare_redis() {
-    for kind in BOTH {
-        let (server, upstream) = (Server::start(kind), Upstream::start().await);
-        let desk = Desk::before(&upstream.url(), &server, "", "");
-        desk.warms(&[ASKED, "How can I change my password?", OTHER]).await;
-        let two =
-            json!({ "request": chat_with("q", json!({ "model": "gpt-other" })), "answer": completion("a") });
-        let file = desk.lines("two.jsonl", &[two]);
-        desk.does(&["warm", &file]).await;
-        assert_eq!(entries(&server).await, 4);
-
-        let near = ["purge", "--near", "I forgot my password", "--at-least", "0.4"];
-        let said = desk.does(&[&near[..], &["--dry-run"]].concat()).await;
-        assert!(said.contains("2 entries would go in Redis"), "{kind:?}: {said}");
-        assert!(said.contains(ASKED) && !said.contains(OTHER), "{kind:?}: {said}");
-        assert_eq!(entries(&server).await, 4, "{kind:?}: a dry run takes nothing");
-        assert_eq!(server.names("reprise:1:purged").await.len(), 0, "{kind:?}: and tells nobody");
-        let said = desk.does(&near).await;
-        assert!(said.contains("2 entries gone in Redis"), "{kind:?}: {said}");
-        assert_eq!(entries(&server).await, 2, "{kind:?}");
-
-        let said = desk.does(&["purge", "--model", "gpt-other"]).await;
-        assert!(said.contains("1 entries gone in Redis"), "{kind:?}: {said}");
-        let (code, said) = desk.run(&["purge"]).await;
-        assert!(code == Some(1) && said.contains("names nothing"), "{said}");
-
-        let world = started(&upstream, server.config(), |_| ()).await;
-        world.has_model().await;
-        assert_eq!(hit(&world, OTHER).await.text(), format!("To: {OTHER}"), "{kind:?}");
-        assert!(!is_known(&world, ASKED).await, "{kind:?}");
-        drop(world);
-        let () = server.call(&["SET", &format!("reprise:1:e:{}", "ab".repeat(32)), "not ours"]).await;
-        let said = desk.does(&["purge", "--older-than", "1h"]).await;
-        assert!(said.contains("0 entries gone in Redis\n1 entries cannot be read (foreign)"), "{said}");
-        desk.does(&["purge", "--all"]).await;
-        assert_eq!(entries(&server).await, 0, "{kind:?}");
-        assert_eq!(server.names("reprise:1:v:*").await, Vec::<String>::new(), "{kind:?}: nor vectors");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_purge_reaches_the_servers_that_run() {
-    for kind in BOTH {
-        let (server, upstream) = (Server::start(kind), Upstream::start().await);
-        let world = started(&upstream, server.config(), |_| ()).await;
-        world.has_model().await;
-        world.ask(ASKED).await;
-        world.ask(OTHER).await;
-        eventually("both are in Redis", async || entries(&server).await == 3).await;
-        let desk = Desk::before(&upstream.url(), &server, "", "");
-        let said = desk.does(&["purge", "--near", REWORDED]).await;
-        assert!(said.contains("1 entries gone in Redis"), "{kind:?}: {said}");
-        counted(&world, "reprise_shared_followed_total{kind=\"purge\"}", 1).await;
-        assert!(!is_known(&world, ASKED).await, "{kind:?}: out of its memory, too");
-        assert!(is_known(&world, OTHER).await, "{kind:?}");
-        let said = desk.does(&["purge", "--all"]).await;
-        assert!(said.contains("2 entries gone in Redis"), "{kind:?}: {said}");
-        eventually("the server has heard of it", async || !is_known(&world, OTHER).await).await;
-        let done = count(&world, "reprise_shared_writes_total{outcome=\"done\"}");
-        assert_eq!(world.ask(ASKED).await.verdict(), "miss");
-        written(&world, "done", done + 1).await;
-        assert_eq!(entries(&server).await, 1, "{kind:?}: what is learnt afterwards stays");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_from_before_a_purge_is_refused_where_the_purge_holds() {
-    let (server, upstream) = (Server::start(Kind::Seven), Upstream::start().await);
-    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
-    desk.warms(&["one", "two"]).await;
-    let file = desk.file("backup");
-    desk.does(&["export", &file]).await;
-    desk.does(&["purge", "--all"]).await;
-    let said = desk.does(&["import", &file]).await;
-    assert!(said.contains("0 entries, 0 known, 0 expired, 2 refused as purged"), "{said}");
-    assert_eq!(entries(&server).await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn entries_stay_encrypted_wherever_they_are_carried() {
     let (server, upstream) = (Server::start(Kind::Eight), Upstream::start().await);
     let desk = |server: &Server, store: &str| {
@@ -381,124 +300,6 @@ async fn entries_stay_encrypted_wherever_they_are_carried() {
     })
     .await;
     assert!(is_known(&world, "Where is my purple umbrella?").await);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_every_command_says_so_and_what_to_do() {
-    let (mut server, upstream) = (Server::start(Kind::Seven), Upstream::start().await);
-    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
-    desk.warms(&["one"]).await;
-    let (faq, file) = (desk.file("faq.jsonl"), desk.file("backup"));
-    desk.does(&["export", &file]).await;
-    server.kill();
-    let nothing = desk.folder.path().join("nothing.toml");
-    fs::write(&nothing, EXACT).unwrap();
-    let new = desk.file("new");
-    let commands: [&[&str]; 4] =
-        [&["warm", &faq, "--model", "gpt-test"], &["export", &new], &["import", &file], &["purge", "--all"]];
-    for command in commands {
-        let (code, said) = desk.run(command).await;
-        assert_eq!(code, Some(1), "{command:?}: {said}");
-        assert!(said.contains("nothing can be done on") && said.contains("start it, or correct"), "{said}");
-        let named = nothing.display().to_string();
-        let (code, said) = run(&[command, &["--redis", "--config", &named]].concat()).await;
-        let upstream = said.contains("names no upstream") && command[0] == "warm";
-        assert!(code == Some(1) && (said.contains("names no Redis") || upstream), "{command:?}: {said}");
-    }
-    assert!(!Path::new(&new).exists() && !Path::new(&desk.file("new.part")).exists());
-    let (code, said) = run(&["purge", "--all", "--redis", "--admin", "http://127.0.0.1:9"]).await;
-    assert!(code == Some(2) && said.contains("cannot be used with"), "{said}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_is_full_halfway_is_an_error_that_says_how_far_it_came() {
-    let (server, upstream) = (Server::start(Kind::Eight), Upstream::start().await);
-    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
-    // Nothing that could be packed.
-    let digest = |at: usize, of: usize| blake3::hash(&[at, of].map(usize::to_le_bytes).concat()).to_hex();
-    let noise = |at: usize| (0..300).map(|of| digest(at, of).to_string()).collect::<String>();
-    let line = |at: usize| json!({ "question": format!("q {at}"), "answer": noise(at) });
-    let faq = desk.lines("many.jsonl", &(0..400).map(line).collect::<Vec<_>>());
-    let warm = ["warm", &faq, "--model", "gpt-test"];
-    desk.does(&warm).await;
-    assert_eq!(entries(&server).await, 400);
-    let file = desk.file("backup");
-    desk.does(&["export", &file]).await;
-
-    let small = Server::with(Kind::Eight, &["--maxmemory", "3mb", "--maxmemory-policy", "noeviction"]);
-    let there = Desk::before(&upstream.url(), &small, "", EXACT);
-    for command in [&["import", &file][..], &warm[..]] {
-        let (code, said) = there.run(command).await;
-        assert!(code == Some(1) && said.contains("Redis answers with OOM; raise its maxmemory"), "{said}");
-        let told =
-            said.split("maxmemory, or purge something; ").nth(1).and_then(|rest| rest.split(' ').next());
-        let told: usize = told.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{said}"));
-        let held = entries(&small).await;
-        assert!(told <= held && held < 400, "{told} told, {held} there");
-    }
-    // Making room takes none.
-    assert!(entries(&small).await > 0);
-    there.does(&["purge", "--all"]).await;
-    assert_eq!(entries(&small).await, 0);
-}
-
-/// A proxy before Redis that lets so many bytes of it through, and then breaks every connection.
-async fn cut_after(server: &Server, bytes: usize) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (at, socket) = (listener.local_addr().unwrap(), server.socket());
-    let left = Arc::new(AtomicUsize::new(bytes));
-    #[allow(clippy::disallowed_methods, reason = "the scene's own proxy")]
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let (left, Ok(mut redis)) = (left.clone(), UnixStream::connect(&socket).await) else { return };
-            tokio::spawn(async move {
-                let (mut from_client, mut to_client) = client.split();
-                let (mut from_redis, mut to_redis) = redis.split();
-                let back = async {
-                    let mut buffer = vec![0; 4_096];
-                    while let Ok(length @ 1..) = from_redis.read(&mut buffer).await {
-                        let take = |left: usize| left.checked_sub(length);
-                        let open = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
-                        if !open || to_client.write_all(&buffer[..length]).await.is_err() {
-                            return;
-                        }
-                    }
-                };
-                tokio::select! {
-                    _ = tokio::io::copy(&mut from_client, &mut to_redis) => {}
-                    () = back => {}
-                }
-            });
-        }
-    });
-    at
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_goes_away_halfway_leaves_no_half_export_and_no_silent_end() {
-    let (server, upstream) = (Server::start(Kind::Eight), Upstream::start().await);
-    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
-    let text = |at: usize| format!("{at} {}", blake3::hash(&at.to_le_bytes()).to_hex());
-    let questions: Vec<String> = (0..600).map(text).collect();
-    desk.warms(&questions.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let whole = desk.file("whole");
-    desk.does(&["export", &whole]).await;
-    let half = fs::metadata(&whole).unwrap().len() as usize / 2;
-
-    let url = format!("redis://{}", cut_after(&server, half).await);
-    let cut = Desk::at(&upstream.url(), &url, "", EXACT);
-    let (code, said) = cut.run(&["export", &cut.file("half")]).await;
-    assert!(code == Some(1) && said.contains("the export broke off: Redis is not reached"), "{said}");
-    assert!(!Path::new(&cut.file("half")).exists() && !Path::new(&cut.file("half.part")).exists());
-
-    let url = format!("redis://{}", cut_after(&server, half).await);
-    let cut = Desk::at(&upstream.url(), &url, "", EXACT);
-    let (code, said) = cut.run(&["purge", "--model", "gpt-test"]).await;
-    assert!(code == Some(1) && said.contains("Redis is not reached"), "{said}");
-    let left = entries(&server).await;
-    assert!(left > 0 && left < 600, "{left}");
-    let said = desk.does(&["purge", "--model", "gpt-test"]).await;
-    assert!(said.contains(&format!("{left} entries gone in Redis")), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
