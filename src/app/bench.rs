@@ -23,6 +23,9 @@ use std::time::Duration;
 /// The least that one call to Redis may take: no request waits for it.
 const UNHURRIED: Duration = Duration::from_secs(2);
 
+/// Bytes of entries that are held at most.
+const MEMORY: u64 = 32 << 20;
+
 /// What is to be done, and so what it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -158,6 +161,8 @@ fn fitted(mut config: Config, work: Work) -> Result<Config, Unready> {
         // Entries keep the scopes that they have: no fleet's secret is asked for, and none is put into Redis.
         redis.secret.get_or_insert_with(|| Secret::new(hex(&rand::random())));
     }
+    // What has been written is not looked at again.
+    config.cache.memory = config.cache.memory.min(MEMORY);
     config.store.path = StorePath::Off;
     config.semantic.state = None;
     config.semantic.judge = None;

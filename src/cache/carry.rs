@@ -230,3 +230,44 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_in(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Option<&'static str>) {
+        let (mut frames, mut read) = (Frames::default(), Vec::new());
+        for piece in pieces {
+            frames.feed(piece);
+            read.extend(std::iter::from_fn(|| frames.next()).map(|bytes| bytes.to_vec()));
+        }
+        (read, frames.end())
+    }
+
+    #[test]
+    fn an_export_reads_the_same_at_any_cut_and_a_part_of_it_is_told() {
+        let entries: [&[u8]; 3] = [b"one", b"", b"the third"];
+        let mut file = BytesMut::from(MARK);
+        entries.iter().for_each(|entry| put_frame(&mut file, entry));
+        for at in 0..=file.len() {
+            let (read, end) = read_in(&[&file[..at], &file[at..]]);
+            assert_eq!((read.as_slice(), end), (&entries.map(<[u8]>::to_vec)[..], None), "cut at {at}");
+            let (read, end) = read_in(&[&file[..at]]);
+            let between = [MARK.len(), MARK.len() + 7, MARK.len() + 11, file.len()];
+            assert_eq!(end.is_none(), between.contains(&at), "ended at {at}: {end:?}");
+            assert_eq!(read, entries[..read.len()], "ended at {at}");
+        }
+        let bytes: Vec<&[u8]> = file.chunks(1).collect();
+        assert_eq!(read_in(&bytes).0.len(), 3);
+    }
+
+    #[test]
+    fn what_is_no_export_is_told_from_one_that_is_damaged() {
+        assert_eq!(read_in(&[b"something else, and long enough"]), (vec![], Some(NO_EXPORT)));
+        let mut file = BytesMut::from(MARK);
+        put_frame(&mut file, b"one");
+        file.put_u32_le(u32::MAX);
+        let (read, end) = read_in(&[&file]);
+        assert!(read.len() == 1 && end.is_some_and(|why| why.contains("too long")), "{end:?}");
+    }
+}

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixStream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,7 +71,7 @@ async fn a_redis_that_is_full_halfway_is_an_error_that_says_how_far_it_came() {
     assert_eq!(entries(&small).await, 0);
 }
 
-/// A proxy before Redis that lets so many bytes of it through, and then breaks every connection.
+/// A proxy before Redis that lets so many bytes through, either way, and then breaks every connection.
 async fn cut_after(server: &Server, bytes: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (at, socket) = (listener.local_addr().unwrap(), server.socket());
@@ -81,26 +81,27 @@ async fn cut_after(server: &Server, bytes: usize) -> SocketAddr {
         while let Ok((mut client, _)) = listener.accept().await {
             let (left, Ok(mut redis)) = (left.clone(), UnixStream::connect(&socket).await) else { return };
             tokio::spawn(async move {
-                let (mut from_client, mut to_client) = client.split();
-                let (mut from_redis, mut to_redis) = redis.split();
-                let back = async {
-                    let mut buffer = vec![0; 4_096];
-                    while let Ok(length @ 1..) = from_redis.read(&mut buffer).await {
-                        let take = |left: usize| left.checked_sub(length);
-                        let open = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
-                        if !open || to_client.write_all(&buffer[..length]).await.is_err() {
-                            return;
-                        }
-                    }
-                };
+                let (from_client, to_client) = client.split();
+                let (from_redis, to_redis) = redis.split();
                 tokio::select! {
-                    _ = tokio::io::copy(&mut from_client, &mut to_redis) => {}
-                    () = back => {}
+                    () = pass(from_client, to_redis, &left) => {}
+                    () = pass(from_redis, to_client, &left) => {}
                 }
             });
         }
     });
     at
+}
+
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, left: &AtomicUsize) {
+    let mut buffer = vec![0; 4_096];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let take = |left: usize| Some(left.saturating_sub(length));
+        let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).unwrap_or(0);
+        if before <= length || to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,6 +120,17 @@ async fn a_redis_that_goes_away_halfway_leaves_no_half_export_and_no_silent_end(
     let (code, said) = cut.run(&["export", &cut.file("half")]).await;
     assert!(code == Some(1) && said.contains("the export broke off: Redis is not reached"), "{said}");
     assert!(!Path::new(&cut.file("half")).exists() && !Path::new(&cut.file("half.part")).exists());
+
+    let other = Server::start(Kind::Seven);
+    let url = format!("redis://{}", cut_after(&other, half).await);
+    let cut = Desk::at(&upstream.url(), &url, "", EXACT);
+    let (code, said) = cut.run(&["import", &whole]).await;
+    assert!(code == Some(1) && said.contains("importing again brings the rest"), "{said}");
+    let held = entries(&other).await;
+    assert!(held > 0 && held < 600, "{held}");
+    let there = Desk::before(&upstream.url(), &other, "", EXACT);
+    let said = there.does(&["import", &whole]).await;
+    assert!(said.contains(&format!("{} entries, {held} known", 600 - held)), "{said}");
 
     let url = format!("redis://{}", cut_after(&server, half).await);
     let cut = Desk::at(&upstream.url(), &url, "", EXACT);
