@@ -1,12 +1,15 @@
-//! The door: the ring of keys as it is now, kept up with the config and with the keys' file.
+//! The door: the ring of keys as it is now, kept up with the config and with the keys that are kept.
 
 use super::caller::Callers;
-use super::keys::store::{Store, Unkept};
+use super::keys::store::{Store, Stored, Unkept};
 use super::keys::{Admitted, Key, Ring};
-use super::ledger;
+use super::ledger::{self, Charge};
+use super::postgres::copy;
 use crate::base::clock::Clock;
 use crate::base::fault::{Fault, Kind};
-use crate::config::keys::Keys;
+use crate::base::money::NanoUsd;
+use crate::config::accounts::Ledger;
+use crate::config::keys::{Keys, Listed};
 use ahash::{AHashMap, AHashSet};
 use arc_swap::ArcSwap;
 use http::HeaderMap;
@@ -16,8 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Between two looks at the keys' file: a key that another process disables stops within this.
+/// Between two looks at the kept keys: one that somebody else disables stops within this.
 const LOOK: Duration = Duration::from_millis(250);
+/// After a look that failed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long an answer to a wrong key is kept waiting, and how many wait at most; more are turned away.
 const PENALTY: Duration = Duration::from_secs(1);
 const MOST_WAITING: usize = 64;
@@ -32,51 +37,127 @@ pub(super) struct Door {
 #[derive(Debug)]
 struct Shared {
     secret: [u8; 32],
-    folder: Option<PathBuf>,
+    ledger: Ledger,
+    spent: Spent,
     clock: Clock,
     ring: ArcSwap<Ring>,
-    /// Held while a new ring is made, so that two do not cross.
+    /// Held while a new ring is made, so that two do not cross; never while anybody waits for a disk or a
+    /// database.
     sources: Mutex<Sources>,
+    /// Where keys are kept, once it is there, and its version when it was read last. Held while it is read.
+    store: Mutex<Option<Open>>,
     closing: Mutex<bool>,
     wake: Condvar,
 }
 
 /// What the ring is made of.
+#[derive(Debug)]
 struct Sources {
     config: Keys,
-    /// The keys' file, once it is there, and its version when it was read last.
-    file: Option<(Store, i64)>,
+    stored: Vec<Stored>,
 }
 
-impl std::fmt::Debug for Sources {
+struct Open {
+    store: Store,
+    seen: i64,
+}
+
+impl std::fmt::Debug for Open {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sources")
+        write!(f, "Open at {}", self.seen)
+    }
+}
+
+/// By which books a key's budgets go on after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// By this replica's own: what the others spent they tell themselves.
+    Own,
+    /// By all that lie where the keys do.
+    All,
+}
+
+/// The keys at the start, and what they are hashed with.
+pub(super) struct Kept {
+    pub secret: [u8; 32],
+    stored: Vec<Stored>,
+    open: Option<Open>,
+}
+
+impl Kept {
+    /// Reads the keys of the folder, or of the fleet. While the fleet's database is away those count that were seen
+    /// there last. Blocks, ten seconds at most.
+    ///
+    /// # Errors
+    /// Keys are there and cannot be read: without them nobody could be told from anybody else.
+    pub fn read(ledger: &Ledger) -> Result<Kept, Unkept> {
+        let Some((folder, _)) = ledger.path.as_deref().zip(ledger.url.as_ref()) else {
+            let secret = super::kept_secret(ledger.path.as_deref());
+            let mut kept = Kept { secret, stored: Vec::new(), open: None };
+            if Store::is_there(ledger) {
+                let (open, stored) = Open::read(Store::open(ledger)?)?;
+                (kept.stored, kept.open) = (stored, Some(open));
+            }
+            return Ok(kept);
+        };
+        match Store::open(ledger).and_then(Open::read) {
+            Ok((open, stored)) => {
+                let left = Store::left_in(folder)?;
+                let lost = left.iter().filter(|key| !stored.iter().any(|other| other.id == key.id)).count();
+                if lost > 0 {
+                    tracing::warn!(
+                        "{lost} keys of keys.sqlite are not among those of the fleet and do not open: make them anew \
+                         with `reprise keys create`"
+                    );
+                }
+                Ok(Kept { secret: open.store.secret(), stored, open: Some(open) })
+            }
+            Err(wrong @ Unkept::Postgres(_)) => match copy::read(folder)? {
+                Some((secret, stored)) => {
+                    tracing::error!("{wrong}; until then keys are as they were last seen");
+                    Ok(Kept { secret, stored, open: None })
+                }
+                None => Err(wrong),
+            },
+            Err(wrong) => Err(wrong),
+        }
+    }
+}
+
+impl Open {
+    fn read(mut store: Store) -> Result<(Open, Vec<Stored>), Unkept> {
+        // Before its keys: what changes while they are read is seen at the next look.
+        let seen = store.version()?;
+        let stored = store.all()?;
+        Ok((Open { store, seen }, stored))
     }
 }
 
 impl Door {
-    /// Reads the keys, and starts to watch their file.
+    /// Opens with the keys of the start, and watches for changes of them.
     ///
     /// # Errors
-    /// The file is there and cannot be read: without it nobody could be told from anybody else.
+    /// There is no thread for that.
     pub fn open(
-        secret: [u8; 32],
-        folder: Option<PathBuf>,
+        kept: Kept,
+        (ledger, spent): (Ledger, Spent),
         config: &Keys,
         callers: Arc<Callers>,
         clock: Clock,
     ) -> Result<Door, Unkept> {
         let shared = Arc::new(Shared {
-            secret,
-            folder,
+            secret: kept.secret,
+            ledger,
+            spent,
             clock,
             ring: ArcSwap::default(),
-            sources: Mutex::new(Sources { config: config.clone(), file: None }),
+            sources: Mutex::new(Sources { config: config.clone(), stored: Vec::new() }),
+            store: Mutex::new(kept.open),
             closing: Mutex::new(false),
             wake: Condvar::new(),
         });
-        shared.refresh(None)?;
-        if shared.folder.is_some() {
+        shared.take(kept.stored, &mut shared.store.lock());
+        if shared.ledger.path.is_some() {
             let watching = shared.clone();
             let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(move || watching.watch());
             thread.map_err(|wrong| Unkept::Folder(PathBuf::from("(thread)"), wrong))?;
@@ -109,16 +190,16 @@ impl Door {
 
     /// Takes the config's keys anew.
     pub fn reload(&self, config: &Keys) {
-        if self.shared.sources.lock().config != *config
-            && let Err(wrong) = self.shared.refresh(Some(config))
-        {
-            tracing::error!("the keys stay as they were: {wrong}");
+        let mut sources = self.shared.sources.lock();
+        if sources.config != *config {
+            sources.config = config.clone();
+            self.shared.renew(&sources, &[]);
         }
     }
 
-    /// Takes the file's keys anew, after a change of our own.
+    /// Takes the kept keys anew, after a change of our own. Blocks.
     pub fn refresh(&self) -> Result<(), Unkept> {
-        self.shared.refresh(None)
+        self.shared.refresh()
     }
 
     pub fn ring(&self) -> Arc<Ring> {
@@ -140,66 +221,102 @@ impl Drop for Door {
 }
 
 impl Shared {
-    fn refresh(&self, new: Option<&Keys>) -> Result<(), Unkept> {
-        let mut sources = self.sources.lock();
+    /// Reads the kept keys anew. Blocks.
+    fn refresh(&self) -> Result<(), Unkept> {
+        self.refresh_with(&mut self.store.lock())
+    }
+
+    fn refresh_with(&self, held: &mut Option<Open>) -> Result<(), Unkept> {
+        if !Store::is_there(&self.ledger) {
+            return Ok(());
+        }
         // Closed where it cannot be read: versions count from anew on each connection.
-        let open = sources.file.take();
-        let stored = match self.there() {
-            Some(folder) => {
-                let store = open.map_or_else(|| Store::open(folder), |(store, _)| Ok(store))?;
-                // Before its keys: what changes while they are read is seen at the next look.
-                let version = store.version()?;
-                let stored = store.all()?;
-                sources.file = Some((store, version));
-                stored
-            }
-            None => Vec::new(),
-        };
-        if let Some(new) = new {
-            sources.config = new.clone();
+        let store = held.take().map_or_else(|| Store::open(&self.ledger), |open| Ok(open.store))?;
+        if self.ledger.url.is_some() && store.secret() != self.secret {
+            return Err(Unkept::OtherSecret);
         }
-        let before = self.ring.load_full();
-        let ring = Ring::new(&self.secret, &sources.config, stored, &before);
-        if let Some(folder) = &self.folder {
-            self.recall(folder, &ring, &before);
-        }
-        self.ring.store(Arc::new(ring));
+        let (open, stored) = Open::read(store)?;
+        *held = Some(open);
+        self.take(stored, held);
         Ok(())
     }
 
-    /// What keys that were not there before have spent already, by the ledger.
-    fn recall(&self, folder: &Path, ring: &Ring, before: &Ring) {
+    /// From now on these are the kept keys.
+    fn take(&self, stored: Vec<Stored>, held: &mut Option<Open>) {
+        if let Some((folder, _)) = self.ledger.path.as_deref().zip(self.ledger.url.as_ref())
+            && held.is_some()
+            && let Err(wrong) = copy::write(folder, &self.secret, &stored)
+        {
+            tracing::error!("no copy of the fleet's keys is kept: {wrong}; a start needs the database");
+        }
+        let charges = match (held, self.spent) {
+            (Some(open), Spent::All) => self.charges(&mut open.store, &stored),
+            _ => Vec::new(),
+        };
+        let mut sources = self.sources.lock();
+        sources.stored = stored;
+        self.renew(&sources, &charges);
+    }
+
+    /// What keys that are not in the ring yet were charged, by the books of all.
+    fn charges(&self, store: &mut Store, stored: &[Stored]) -> Vec<Charge> {
+        let ring = self.ring.load();
+        let known: AHashSet<&str> = ring.keys().iter().map(|key| &*key.id).collect();
+        let mut ids: Vec<String> = stored.iter().map(|key| key.id.clone()).collect();
+        ids.extend(self.sources.lock().config.listed.iter().map(Listed::id));
+        ids.retain(|id| !known.contains(&**id));
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        store.charges(&ids).unwrap_or_else(|wrong| {
+            tracing::error!("what keys have spent at other replicas is not known: {wrong}");
+            Vec::new()
+        })
+    }
+
+    /// A new ring. `charges`: what its keys have spent by other books than the replica's own.
+    fn renew(&self, sources: &Sources, charges: &[Charge]) {
+        let before = self.ring.load_full();
+        let ring = Ring::new(&self.secret, &sources.config, sources.stored.clone(), &before);
+        if let Some(folder) = &self.ledger.path {
+            self.recall(folder, charges, &ring, &before);
+        }
+        self.ring.store(Arc::new(ring));
+    }
+
+    /// What keys that were not there before have spent already, by the ledger; by whichever books say more,
+    /// where there are others: some of our own rows may not have gone over yet.
+    fn recall(&self, folder: &Path, charges: &[Charge], ring: &Ring, before: &Ring) {
         let known: AHashSet<&str> = before.keys().iter().map(|key| &*key.id).collect();
         let fresh = ring.keys().iter().filter(|key| !known.contains(&*key.id));
         let fresh: AHashMap<&str, &Arc<Key>> = fresh.map(|key| (&*key.id, key)).collect();
         if fresh.is_empty() {
             return;
         }
-        match ledger::charges(folder) {
-            Ok(charges) => {
-                for charge in charges {
-                    if let Some(key) = fresh.get(&*charge.key) {
-                        key.meter.recall(charge.day, charge.usd, self.clock.now());
-                    }
-                }
+        let own = ledger::charges(folder).unwrap_or_else(|wrong| {
+            tracing::error!("what keys have spent so far is not known: {wrong}");
+            Vec::new()
+        });
+        let mut sums: AHashMap<(&str, u64), NanoUsd> = AHashMap::new();
+        for charge in own.iter().chain(charges) {
+            let sum = sums.entry((&charge.key, charge.day)).or_default();
+            *sum = (*sum).max(charge.usd);
+        }
+        for ((id, day), usd) in sums {
+            if let Some(key) = fresh.get(id) {
+                key.meter.recall(day, usd, self.clock.now());
             }
-            Err(wrong) => tracing::error!("what keys have spent so far is not known: {wrong}"),
         }
     }
 
-    /// The keys' folder, where the file is in it.
-    fn there(&self) -> Option<&Path> {
-        self.folder.as_deref().filter(|folder| Store::is_there(folder))
-    }
-
-    /// Looks at the file until the door closes.
+    /// Looks at the kept keys until the door closes.
     fn watch(&self) {
         let mut troubled = false;
         loop {
             {
                 let mut closing = self.closing.lock();
                 if !*closing {
-                    self.wake.wait_for(&mut closing, LOOK);
+                    self.wake.wait_for(&mut closing, if troubled { LOOK_AGAIN } else { LOOK });
                 }
                 if *closing {
                     return;
@@ -216,16 +333,15 @@ impl Shared {
         }
     }
 
-    /// Takes the file's keys anew where another process has changed it.
+    /// Takes the kept keys anew where somebody else has changed them.
     fn look(&self) -> Result<(), Unkept> {
-        let seen = match &self.sources.lock().file {
-            Some((store, seen)) => store.version().is_ok_and(|version| version == *seen),
-            None => false,
-        };
-        match seen || self.there().is_none() {
-            true => Ok(()),
-            false => self.refresh(None),
+        let mut held = self.store.lock();
+        if let Some(open) = &mut *held
+            && open.store.version().is_ok_and(|version| version == open.seen)
+        {
+            return Ok(());
         }
+        self.refresh_with(&mut held)
     }
 }
 
@@ -238,16 +354,19 @@ mod tests {
     #[test]
     fn a_change_after_one_that_could_not_be_read_is_seen() {
         let folder = tempfile::TempDir::new().unwrap();
-        let mut other = Store::open(folder.path()).unwrap();
+        let ledger = Ledger::at(folder.path());
+        let mut other = Store::open(&ledger).unwrap();
         let grant = Grant { name: "a".to_owned(), ..Grant::default() };
         let fresh = other.create(&grant, None, 0).unwrap();
         let secret = crate::accounts::secret(folder.path()).unwrap();
         let shared = Shared {
             secret,
-            folder: Some(folder.path().to_owned()),
+            ledger,
+            spent: Spent::Own,
             clock: Clock::start(),
             ring: ArcSwap::default(),
-            sources: Mutex::new(Sources { config: Keys::default(), file: None }),
+            sources: Mutex::new(Sources { config: Keys::default(), stored: Vec::new() }),
+            store: Mutex::new(None),
             closing: Mutex::new(false),
             wake: Condvar::new(),
         };

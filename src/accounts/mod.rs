@@ -22,6 +22,7 @@
 //! | `door`, `keys` | who is let in: virtual keys, their rates and budgets |
 //! | `audit` | who called what, and who changed what, line by line |
 //! | `ledger` | rows to SQLite behind the request path, and what they add up to |
+//! | `postgres` | the books and keys of several replicas, in one database |
 //!
 //! Promises: the request path takes one short lock a request and never waits for the disk. Nothing is
 //! lost at a drain, 200 ms of rows at a kill. A ledger that cannot be written is a metric and a log
@@ -32,6 +33,7 @@ mod caller;
 mod door;
 pub mod keys;
 pub mod ledger;
+pub mod postgres;
 pub mod prices;
 pub mod row;
 mod secret;
@@ -47,7 +49,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::wire::usage::Usage;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use caller::Callers;
-use door::Door;
+use door::{Door, Kept, Spent};
 use http::HeaderMap;
 use keys::fleet::Fleet;
 use keys::joint::Joint;
@@ -57,7 +59,7 @@ use ledger::report::{self, Report, Wanted};
 use ledger::{Ledger, Unwritten};
 use prices::PriceBook;
 use row::{Kind, Payer, Tag};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tab::Books;
@@ -92,12 +94,12 @@ impl Accounts {
         tasks: Tasks,
         scopes: &ScopeKey,
     ) -> Result<Accounts, Unkept> {
-        let folder = config.accounts.ledger.path.clone();
-        Accounts::of(config, &config.accounts.ledger, folder, (clock, metrics, tasks), scopes)
+        let ledger = &config.accounts.ledger;
+        Accounts::of(config, ledger, ledger, (clock, metrics, tasks), scopes)
     }
 
-    /// As `open`, for a process that only has to know whom a key stands for: the keys' file is read where there is
-    /// one, nothing is booked, and no folder is made.
+    /// As `open`, for a process that only has to know whom a key stands for: keys are read where they are kept,
+    /// nothing is booked, and no folder is made for it.
     ///
     /// # Errors
     /// There are virtual keys, and they cannot be read.
@@ -108,26 +110,35 @@ impl Accounts {
         tasks: Tasks,
         scopes: &ScopeKey,
     ) -> Result<Accounts, Unkept> {
-        let folder = config.accounts.ledger.path.clone().filter(|folder| Store::is_there(folder));
-        Accounts::of(config, &settings::Ledger::default(), folder, (clock, metrics, tasks), scopes)
+        let (nowhere, ledger) = (settings::Ledger::default(), &config.accounts.ledger);
+        let keys = if Store::is_there(ledger) { ledger } else { &nowhere };
+        Accounts::of(config, keys, &nowhere, (clock, metrics, tasks), scopes)
     }
 
-    /// `folder`: where the keys' file lies.
+    /// `keys`: where they are kept; `ledger`: where it is booked.
     fn of(
         config: &Config,
+        keys: &settings::Ledger,
         ledger: &settings::Ledger,
-        folder: Option<PathBuf>,
         (clock, metrics, tasks): (Clock, Arc<Metrics>, Tasks),
         scopes: &ScopeKey,
     ) -> Result<Accounts, Unkept> {
         let settings = &config.accounts;
-        let secret = kept_secret(folder.as_deref());
+        let kept = Kept::read(keys)?;
         // Where entries outlive the process, or replicas share them, the key of scopes does as well; a caller
-        // must be the same one for as long.
+        // must be the same one for as long. In books that replicas share, it must be the same one to all.
         let lasting = config.redis.is_some() || config.store.path != StorePath::Off;
-        let who = if lasting { scopes.clone() } else { ScopeKey::from(secret) };
+        let who = match lasting && settings.ledger.url.is_none() {
+            true => scopes.clone(),
+            false => ScopeKey::from(kept.secret),
+        };
         let callers = Arc::new(Callers::new(who, scopes.clone(), clock.clone()));
-        let door = Door::open(secret, folder, &settings.keys, callers.clone(), clock.clone())?;
+        // With Redis the others tell what they spent.
+        let spent = match settings.ledger.url.is_some() && config.redis.is_none() {
+            true => Spent::All,
+            false => Spent::Own,
+        };
+        let door = Door::open(kept, (keys.clone(), spent), &settings.keys, callers.clone(), clock.clone())?;
         let joint = Joint::new(replica(ledger.path.as_deref()), clock.clone(), metrics.clone());
         let ledger = Ledger::start(ledger, clock.clone(), metrics);
         let books = Arc::new(Books { prices: ArcSwap::default(), ledger, clock, joint });
@@ -257,7 +268,7 @@ impl Accounts {
         self.door.ring()
     }
 
-    /// Changes the keys' file; what is changed holds from the next request on. Blocks: off the async
+    /// Changes the kept keys; what is changed holds from the next request on. Blocks: off the async
     /// threads.
     ///
     /// # Errors
@@ -266,8 +277,7 @@ impl Accounts {
         &self,
         change: impl FnOnce(&mut Store, Millis) -> Result<T, Unkept>,
     ) -> Result<T, Unkept> {
-        let folder = self.books.ledger.folder().ok_or(Unkept::Nowhere)?;
-        let changed = change(&mut Store::open(folder)?, self.books.clock.now())?;
+        let changed = change(&mut Store::open(self.books.ledger.settings())?, self.books.clock.now())?;
         self.door.refresh()?;
         Ok(changed)
     }
@@ -288,7 +298,6 @@ impl Accounts {
     /// No ledger is kept, or it cannot be read.
     pub fn report(&self, wanted: Wanted) -> Result<Report, Unwritten> {
         self.flush();
-        let folder = self.folder().ok_or_else(|| Unwritten::Absent("memory".into()))?;
         let mut names = self.names.load().to_vec();
         let keys = self.ring();
         names.extend(keys.keys().iter().map(|key| settings::Caller {
@@ -296,7 +305,7 @@ impl Accounts {
             name: key.grant.name.clone(),
             team: key.grant.team.clone(),
         }));
-        report::read(folder, wanted, &names)
+        report::read(self.books.ledger.settings(), wanted, &names)
     }
 }
 

@@ -5,8 +5,9 @@
 
 use super::{StartError, fleet};
 use crate::accounts::Accounts;
+use crate::accounts::keys::store::Unkept;
 use crate::base::clock::Clock;
-use crate::base::secret::Secret;
+use crate::base::secret::{ScopeKey, Secret};
 use crate::base::tasks::Tasks;
 use crate::cache::Cache;
 use crate::cache::shared::bulk::Stopped;
@@ -87,8 +88,7 @@ impl Bench {
         let upstream = Upstream::new(&config, &metrics)?;
         let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
         let scope_key = fleet::scope_key(&config, rand::random());
-        let accounts =
-            Accounts::unbooked(&config, clock.clone(), metrics.clone(), tasks.clone(), &scope_key)?;
+        let accounts = accounts(&config, &clock, &metrics, &tasks, &scope_key).await?;
         fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks)
             .await
             .map_err(StartError::RedisCa)?;
@@ -148,6 +148,20 @@ impl Drop for Bench {
     }
 }
 
+/// Keys may lie in a database, which is waited for.
+async fn accounts(
+    config: &Config,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+    tasks: &Tasks,
+    scopes: &ScopeKey,
+) -> Result<Accounts, Unkept> {
+    let (config, clock, metrics) = (config.clone(), clock.clone(), metrics.clone());
+    let (tasks, scopes) = (tasks.clone(), scopes.clone());
+    let opening = move || Accounts::unbooked(&config, clock, metrics, tasks, &scopes);
+    tokio::task::spawn_blocking(opening).await.unwrap_or(Err(Unkept::Nowhere))
+}
+
 /// A server's config as the work takes it.
 fn fitted(mut config: Config, work: Work) -> Result<Config, Unready> {
     if work == Work::Warm && config.upstreams.is_empty() {
@@ -160,6 +174,8 @@ fn fitted(mut config: Config, work: Work) -> Result<Config, Unready> {
     if work != Work::Warm {
         // Entries keep the scopes that they have: no fleet's secret is asked for, and none is put into Redis.
         redis.secret.get_or_insert_with(|| Secret::new(hex(&rand::random())));
+        // Nor does anybody's key matter.
+        config.accounts = Default::default();
     }
     // What has been written is not looked at again.
     config.cache.memory = config.cache.memory.min(MEMORY);

@@ -16,6 +16,7 @@ mod store;
 use crate::accounts::Accounts;
 use crate::accounts::keys::store::Unkept;
 use crate::base::clock::Clock;
+use crate::base::secret::ScopeKey;
 use crate::base::tasks::Tasks;
 use crate::cache::disk;
 use crate::config::Config;
@@ -87,7 +88,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (memory, reembed_rate) = (config.cache.memory, config.store.reembed_rate);
     let scope_key = fleet::scope_key(&config, secret);
     cache.set_linger(config.longest_stale());
-    let accounts = Accounts::open(&config, clock.clone(), metrics.clone(), tasks.clone(), &scope_key)?;
+    let accounts = open_accounts(&config, &clock, &metrics, &tasks, &scope_key).await?;
     fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks)
         .await
         .map_err(StartError::RedisCa)?;
@@ -112,6 +113,20 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     serve_admin(&gateway, &meaning, admin, &tasks);
     let drained = serve_api(&gateway, api, &tasks);
     Ok(Running { gateway, api: addresses.0, admin: addresses.1, meaning, restored, drained, tasks })
+}
+
+/// Off the async threads: it reads files, and where replicas keep keys together a database.
+async fn open_accounts(
+    config: &Config,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+    tasks: &Tasks,
+    scopes: &ScopeKey,
+) -> Result<Accounts, Unkept> {
+    let (config, clock, metrics) = (config.clone(), clock.clone(), metrics.clone());
+    let (tasks, scopes) = (tasks.clone(), scopes.clone());
+    let opening = move || Accounts::open(&config, clock, metrics, tasks, &scopes);
+    tokio::task::spawn_blocking(opening).await.unwrap_or(Err(Unkept::Nowhere))
 }
 
 async fn listen(at: SocketAddr, key: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {

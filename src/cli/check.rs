@@ -71,9 +71,13 @@ fn store_text(store: &Store) -> String {
 
 fn ledger_text(config: &Config) -> String {
     let prices = config.accounts.prices.len();
-    match &config.accounts.ledger.path {
-        Some(folder) => format!("in {}, with {prices} prices", folder.display()),
-        None => format!("none, with {prices} prices"),
+    let ledger = &config.accounts.ledger;
+    match (&ledger.path, &ledger.url) {
+        (Some(folder), Some(database)) => {
+            format!("in {}, from there to {}, with {prices} prices", folder.display(), database.shown())
+        }
+        (Some(folder), None) => format!("in {}, with {prices} prices", folder.display()),
+        (None, _) => format!("none, with {prices} prices"),
     }
 }
 

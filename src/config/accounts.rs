@@ -1,5 +1,6 @@
 //! What the books are kept by: prices, the ledger, names of callers.
 
+use super::database::Database;
 use super::keys::Keys;
 use crate::base::money::NanoUsd;
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ pub struct Ledger {
     /// The folder that the ledger and the secret of the accounts lie in. `None`: nothing is written
     /// down. `Config::read` gives `data` where nothing is said; a `Config` built in code gives `None`.
     pub path: Option<PathBuf>,
+    /// The database that replicas keep their books and virtual keys in together. Needs `path`, which is
+    /// written first and from which rows go over. Default: none, each process keeps its own.
+    pub url: Option<Arc<Database>>,
     pub audit: Audit,
     /// Rows older than this are deleted. Default 400 days: a year and a month to compare with.
     pub keep: Duration,
@@ -40,7 +44,14 @@ pub enum Audit {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Ledger { path: None, audit: Audit::Admin, keep: Duration::from_secs(400 * 86_400) }
+        Ledger { path: None, url: None, audit: Audit::Admin, keep: Duration::from_secs(400 * 86_400) }
+    }
+}
+
+impl Ledger {
+    /// With every default, in this folder.
+    pub fn at(folder: impl Into<PathBuf>) -> Ledger {
+        Ledger { path: Some(folder.into()), ..Ledger::default() }
     }
 }
 

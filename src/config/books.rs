@@ -4,7 +4,7 @@ use super::accounts::{Accounts, Audit, Caller, Ledger, Price, Rates};
 use super::read::{Item, Root};
 use super::reader::{Given, Place, Report, Section, as_tables, word};
 use super::source::Source;
-use super::{Upstream, grants, values};
+use super::{Upstream, database, grants, values};
 use crate::base::money::NanoUsd;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -27,7 +27,7 @@ pub(super) fn read(
     source: &Source,
     upstreams: &[Upstream],
 ) -> Accounts {
-    let ledger = read_ledger(root);
+    let ledger = read_ledger(report, root, source);
     let mut prices: Vec<Price> =
         root.tables("price").iter().filter_map(|item| read_price(report, item)).collect();
     let mut section = root.section("prices");
@@ -39,14 +39,22 @@ pub(super) fn read(
     Accounts { ledger, prices: Arc::new(prices), callers, keys }
 }
 
-fn read_ledger(root: &mut Root<'_>) -> Ledger {
+fn read_ledger(report: &Report<'_>, root: &mut Root<'_>, source: &Source) -> Ledger {
     let base = Ledger::default();
     let mut section = root.section("ledger");
     let path = section.get("path", folder).unwrap_or_else(|| Some(PathBuf::from("data")));
     let keep = section.get("keep", |given| values::duration(given, DAY..=DECADE));
+    let url = section.get("url", |given| database::read(given, &|name: &str| source.variable(name)));
+    if section.has("url") && path.is_none() {
+        report.problem(
+            &section.at("url"),
+            "needs ledger.path, which rows are written to before they go over; name a folder there",
+        );
+    }
     let audit = section.get("audit", |given| values::one_of(given, AUDITS));
     section.finish();
-    Ledger { path, audit: audit.unwrap_or_default(), keep: keep.unwrap_or(base.keep) }
+    let url = url.map(Arc::new);
+    Ledger { path, url, audit: audit.unwrap_or_default(), keep: keep.unwrap_or(base.keep) }
 }
 
 /// A folder, made where it is absent; "" for none.
@@ -58,7 +66,7 @@ fn folder(given: Given<'_>) -> Result<Option<PathBuf>, String> {
     }
     let text = values::text(given)?;
     if text.contains("://") {
-        return Err("is a URL; the ledger is kept in a folder of this machine, name one".to_owned());
+        return Err("is a URL; name a folder of this machine here, and set ledger.url to the URL".to_owned());
     }
     let path = PathBuf::from(text);
     if path.exists() && !path.is_dir() {

@@ -33,6 +33,7 @@ impl Config {
             ("store.encryption_key_old", old.store.encryption_key_old != new.store.encryption_key_old),
             ("store.reembed_rate", old.store.reembed_rate != new.store.reembed_rate),
             ("ledger.path", old.accounts.ledger.path != new.accounts.ledger.path),
+            ("ledger.url", old.accounts.ledger.url != new.accounts.ledger.url),
             ("ledger.audit", old.accounts.ledger.audit != new.accounts.ledger.audit),
             ("ledger.keep", old.accounts.ledger.keep != new.accounts.ledger.keep),
             ("log.filter", old.log.filter != new.log.filter),

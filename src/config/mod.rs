@@ -16,6 +16,7 @@
 //! | `read` | TOML and environment -> `Config`, or all problems |
 //! | `judge` | the part of `read` for `[semantic.judge]`, and audits that nothing asks for |
 //! | `accounts`, `books` | prices, the ledger and names of callers, and the part of `read` for them |
+//! | `database` | `ledger.url`, read as libpq does |
 //! | `keys`, `grants` | virtual keys, likewise |
 //! | `routing` | models, their deployments, and how to choose among them |
 //! | `upstreams`, `models`, `policies` | the parts of `read` for `[[upstream]]`, for `[[model]]` and `[router]`, and for routes and what they override |
@@ -31,6 +32,7 @@
 pub mod accounts;
 mod books;
 mod change;
+pub mod database;
 mod grants;
 mod judge;
 pub mod keys;

@@ -43,6 +43,8 @@ pub struct AccountMetrics {
     failures: Counter,
     lost: Counter,
     waiting: Gauge,
+    ship_failures: Counter,
+    unshipped: Gauge,
     limits: Family<ByWhom, Counter>,
     keys: Mutex<HashSet<String, ahash::RandomState>>,
 }
@@ -63,6 +65,10 @@ impl AccountMetrics {
         let text = "Limits of keys asked for, by whose count decided: `fleet`, or this replica's `own` while Redis is away";
         registry.register("key_limits", text, self.limits.clone());
         registry.register("ledger_rows_waiting", "Rows that wait for the disk", self.waiting.clone());
+        let text = "Attempts to bring rows to ledger.url that failed";
+        registry.register("ledger_ship_failures", text, self.ship_failures.clone());
+        let text = "Rows on disk that have not gone over to ledger.url";
+        registry.register("ledger_rows_unshipped", text, self.unshipped.clone());
     }
 
     /// One row of the ledger. `None`: not known.
@@ -91,6 +97,15 @@ impl AccountMetrics {
 
     pub fn write_failed(&self) {
         self.failures.inc();
+    }
+
+    /// Rows that the fleet's database does not have yet.
+    pub fn rows_unshipped(&self, count: i64) {
+        self.unshipped.set(count);
+    }
+
+    pub fn ship_failed(&self) {
+        self.ship_failures.inc();
     }
 
     pub fn rows_lost(&self, count: u64) {

@@ -129,7 +129,16 @@ fn each_mistake_is_told_with_its_place_and_a_remedy() {
         ),
         (
             "[ledger]\npath = \"postgres://db/ledger\"",
-            "2:8  ledger.path  is a URL; the ledger is kept in a folder of this machine, name one",
+            "2:8  ledger.path  is a URL; name a folder of this machine here, and set ledger.url to the URL",
+        ),
+        (
+            "[ledger]\nurl = \"postgres://me:s3cret@db/books\"",
+            "2:7  ledger.url  holds a password; write for instance \"env:LEDGER_URL\", with \
+             postgres://USER:PASSWORD@HOST:5432/NAME in that variable",
+        ),
+        (
+            "[ledger]\npath = \"\"\nurl = \"postgres://db/books\"",
+            "3:7  ledger.url  needs ledger.path, which rows are written to before they go over; name a folder there",
         ),
         (
             "[[price]]\nmodel = \"m\"\noutput = 1",

@@ -1,6 +1,7 @@
 //! Virtual keys: who is let in, how far, and that no key is anywhere it should not be.
 
 mod budgets;
+mod fleet;
 mod replicas;
 mod secrets;
 
@@ -112,7 +113,7 @@ async fn a_key_disabled_by_another_process_stops_for_hits_too() {
     let folder = TempDir::new().unwrap();
     let world = keyed_in(folder.path(), |_| {}).await;
     // Made by another process too, while the server runs.
-    let mut other = Store::open(folder.path()).unwrap();
+    let mut other = Store::in_folder(folder.path()).unwrap();
     let key = other.create(&named("a"), None, 0).unwrap();
     // The keys' file is looked at four times a second; a busy machine shall make the scene slow, not fail it.
     let opens = async |wanted: u16| {

@@ -1,6 +1,7 @@
 //! The books: what a request costs, what the cache saved, and that no row is lost.
 
 mod balance;
+mod fleet;
 mod killed;
 mod pace;
 mod roads;

@@ -3,7 +3,7 @@
 //! ```text
 //! credential ─ keyed hash ─> ring ─ Key ─┬─ grant: models, scope, cache, limits, budgets
 //!                             ^          └─ meter: what it has used, and what is held for it
-//!    store (SQLite, CLI, API) ┴ [[key]]
+//!    store (SQLite or Postgres; CLI, API) ┴ [[key]]
 //! ```
 //! | file | has |
 //! |---|---|
@@ -14,10 +14,12 @@
 //! | `joint` | limits over all replicas: what is asked, and told behind the requests |
 //! | `period` | days, weeks and months of UTC |
 //! | `estimate` | tokens of a request before it is sent |
-//! | `store` | the keys' file, and changes to it |
+//! | `store` | the keys that are kept, and changes to them |
+//! | `file` | those of one process, in SQLite |
 //! | `webhook` | posts that a soft limit was passed |
 
 pub mod estimate;
+mod file;
 pub mod fleet;
 pub(super) mod joint;
 pub mod meter;

@@ -1,30 +1,15 @@
-//! The keys' file, and changes to it: by the command line, or by the admin side.
+//! The keys that are kept, and changes to them: by the command line, or by the admin side.
 //!
 //! A key is `rpk-`, its id, a dash and 256 bits; it is shown once, when it is made, and kept as a keyed
-//! hash only. Whoever has the file but not the secret beside it can neither use nor test a key.
+//! hash only. Whoever has the keys but not the secret can neither use nor test one.
 
+use super::file::File;
 use super::ring::{self, PREFIX};
+use crate::accounts::ledger::Charge;
+use crate::accounts::postgres;
+use crate::config::accounts::Ledger;
 use crate::config::keys::Grant;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-pub const FILE: &str = "keys.sqlite";
-const VERSION: i64 = 1;
-const SCHEMA: &str = "
-CREATE TABLE key (
-  id TEXT PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE,
-  hash BLOB NOT NULL,
-  old_hash BLOB,
-  old_until INTEGER,
-  created INTEGER NOT NULL,
-  expires INTEGER,
-  disabled INTEGER NOT NULL DEFAULT 0,
-  settings TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-";
-const COLUMNS: &str = "id, hash, old_hash, old_until, created, expires, disabled, settings";
 
 /// Why the keys cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +18,7 @@ pub enum Unkept {
     Unknown(String),
     #[error("a key named \"{0}\" is there already; choose another name, or rotate that one")]
     Taken(String),
-    #[error(
-        "the keys' file has version {0}, and this program reads {VERSION}; use the program that wrote it"
-    )]
+    #[error("the keys' file has version {0}, and this program reads another; use the program that wrote it")]
     Version(i64),
     #[error("the keys' folder {0} cannot be used: {1}; set ledger.path to one that can")]
     Folder(PathBuf, std::io::Error),
@@ -45,10 +28,16 @@ pub enum Unkept {
     Settings(String, serde_json::Error),
     #[error("no key can be kept, as ledger.path is \"\"; set it to a folder")]
     Nowhere,
+    #[error("the keys of the fleet cannot be had: {0}")]
+    Postgres(#[from] postgres::Trouble),
+    #[error("the keys' hashes cannot be read; restore the table reprise_key")]
+    Hash,
+    #[error("the fleet's secret is another than at the start, so no key can be told; restart this replica")]
+    OtherSecret,
 }
 
-/// A key as it lies in the file.
-#[derive(Clone, Debug)]
+/// A key as it is kept.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
     pub id: String,
     pub hash: blake3::Hash,
@@ -66,102 +55,115 @@ pub struct Fresh {
     pub text: String,
 }
 
+/// Whether a key could be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    Yes,
+    NameTaken,
+}
+
+/// Where keys are kept: a file, or the database of a fleet. Blocks: off the async threads.
+pub trait Place: Send {
+    /// A number that changes when somebody else changes a key.
+    fn version(&mut self) -> Result<i64, Unkept>;
+    /// By age.
+    fn all(&mut self) -> Result<Vec<Stored>, Unkept>;
+    fn add(&mut self, key: &Stored) -> Result<Added, Unkept>;
+    /// Changes the key of an id or a name, as one step.
+    fn change(&mut self, word: &str, change: &mut dyn FnMut(&mut Stored)) -> Result<(), Unkept>;
+    /// What keys of these ids were charged by all who keep their books here too; a file is one process's.
+    fn charges(&mut self, ids: &[String]) -> Result<Vec<Charge>, Unkept>;
+}
+
 pub struct Store {
-    connection: Connection,
+    place: Box<dyn Place>,
     secret: [u8; 32],
 }
 
 impl Store {
+    /// Opens the keys of the fleet where `ledger.url` is set, else those of the folder, and makes what is absent.
+    pub fn open(ledger: &Ledger) -> Result<Store, Unkept> {
+        let folder = ledger.path.as_deref().ok_or(Unkept::Nowhere)?;
+        let Some(database) = &ledger.url else { return Store::in_folder(folder) };
+        let (place, secret) = postgres::keys::open(database, &postgres::Founder::of(folder)?)?;
+        Ok(Store { place: Box::new(place), secret })
+    }
+
     /// Opens the keys in `folder`, and makes the file where it is absent.
-    pub fn open(folder: &Path) -> Result<Store, Unkept> {
-        let secret =
-            crate::accounts::secret(folder).map_err(|wrong| Unkept::Folder(folder.to_owned(), wrong))?;
-        let mut connection = Connection::open(folder.join(FILE))?;
-        connection.busy_timeout(Duration::from_secs(2))?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        let making = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        match making.query_row("PRAGMA user_version", [], |row| row.get(0))? {
-            VERSION => {}
-            0 => {
-                making.execute_batch(SCHEMA)?;
-                making.pragma_update(None, "user_version", VERSION)?;
-            }
-            other => return Err(Unkept::Version(other)),
-        }
-        making.commit()?;
-        Ok(Store { connection, secret })
+    pub fn in_folder(folder: &Path) -> Result<Store, Unkept> {
+        let secret = own_secret(folder)?;
+        Ok(Store { place: Box::new(File::open(folder)?), secret })
     }
 
-    /// Whether there are keys in `folder` at all.
-    pub fn is_there(folder: &Path) -> bool {
-        folder.join(FILE).is_file()
+    /// The keys of the folder's own file, if it is there.
+    pub fn left_in(folder: &Path) -> Result<Vec<Stored>, Unkept> {
+        if File::is_there(folder) { File::open(folder)?.all() } else { Ok(Vec::new()) }
     }
 
-    /// A number that changes when another connection changes the file.
-    pub fn version(&self) -> Result<i64, Unkept> {
-        Ok(self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?)
+    /// Whether there are keys to open: a database always, a file where it has been made.
+    pub fn is_there(ledger: &Ledger) -> bool {
+        ledger.url.is_some() || ledger.path.as_deref().is_some_and(File::is_there)
     }
 
-    pub fn all(&self) -> Result<Vec<Stored>, Unkept> {
-        let mut asked =
-            self.connection.prepare(&format!("SELECT {COLUMNS} FROM key ORDER BY created, id"))?;
-        let rows = asked.query_map([], raw)?;
-        rows.map(|row| stored(row?)).collect()
+    /// What the hashes are keyed with.
+    pub fn secret(&self) -> [u8; 32] {
+        self.secret
+    }
+
+    /// A number that changes when somebody else changes a key.
+    pub fn version(&mut self) -> Result<i64, Unkept> {
+        self.place.version()
+    }
+
+    pub fn all(&mut self) -> Result<Vec<Stored>, Unkept> {
+        self.place.all()
+    }
+
+    /// What keys of these ids were charged so far, by all who keep their books here too.
+    pub fn charges(&mut self, ids: &[String]) -> Result<Vec<Charge>, Unkept> {
+        self.place.charges(ids)
     }
 
     pub fn create(&mut self, grant: &Grant, expires: Option<u64>, now: u64) -> Result<Fresh, Unkept> {
         let id = random(5);
-        let (text, hash) = self.mint(&id);
-        let settings = serde_json::to_string(grant).map_err(|wrong| Unkept::Settings(id.clone(), wrong))?;
-        let made = self.connection.execute(
-            "INSERT INTO key (id, name, hash, created, expires, settings) VALUES (?, ?, ?, ?, ?, ?)",
-            params![id, grant.name, hash.as_bytes(), signed(now), expires.map(signed), settings],
-        );
-        match made {
-            Ok(_) => Ok(Fresh { id, text }),
-            Err(wrong) if wrong.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                Err(Unkept::Taken(grant.name.clone()))
-            }
-            Err(wrong) => Err(wrong.into()),
+        let (text, hash) = mint(&self.secret, &id);
+        let (grant, id, created) = (grant.clone(), id, now);
+        let key = Stored { id, hash, old: None, created, expires, disabled: false, grant };
+        match self.place.add(&key)? {
+            Added::Yes => Ok(Fresh { id: key.id, text }),
+            Added::NameTaken => Err(Unkept::Taken(key.grant.name)),
         }
     }
 
     /// A new secret for a key; the one before opens until `until`.
     pub fn rotate(&mut self, id: &str, until: u64) -> Result<Fresh, Unkept> {
-        let id = self.id_of(id)?;
-        let (text, hash) = self.mint(&id);
-        let change = "UPDATE key SET old_hash = hash, old_until = ?, hash = ? WHERE id = ?";
-        self.connection.execute(change, params![signed(until), hash.as_bytes(), id])?;
-        Ok(Fresh { id, text })
+        let (mut fresh, secret) = (None, self.secret);
+        self.place.change(id, &mut |key| {
+            let (text, hash) = mint(&secret, &key.id);
+            key.old = Some((std::mem::replace(&mut key.hash, hash), until));
+            fresh = Some(Fresh { id: key.id.clone(), text });
+        })?;
+        fresh.ok_or_else(|| Unkept::Unknown(id.to_owned()))
     }
 
     pub fn set_disabled(&mut self, id: &str, disabled: bool) -> Result<(), Unkept> {
-        let id = self.id_of(id)?;
-        self.connection.execute("UPDATE key SET disabled = ? WHERE id = ?", params![disabled, id])?;
-        Ok(())
+        self.place.change(id, &mut |key| key.disabled = disabled)
     }
 
     /// `None`: never.
     pub fn set_expiry(&mut self, id: &str, at: Option<u64>) -> Result<(), Unkept> {
-        let id = self.id_of(id)?;
-        self.connection.execute("UPDATE key SET expires = ? WHERE id = ?", params![at.map(signed), id])?;
-        Ok(())
+        self.place.change(id, &mut |key| key.expires = at)
     }
+}
 
-    /// Of an id or a name.
-    fn id_of(&self, word: &str) -> Result<String, Unkept> {
-        let asked = "SELECT id FROM key WHERE id = ? OR name = ? ORDER BY id = ? DESC";
-        let found =
-            self.connection.query_row(asked, params![word, word, word], |row| row.get(0)).optional()?;
-        found.ok_or_else(|| Unkept::Unknown(word.to_owned()))
-    }
+pub fn own_secret(folder: &Path) -> Result<[u8; 32], Unkept> {
+    crate::accounts::secret(folder).map_err(|wrong| Unkept::Folder(folder.to_owned(), wrong))
+}
 
-    fn mint(&self, id: &str) -> (String, blake3::Hash) {
-        let text = format!("{PREFIX}{id}-{}", random(32));
-        let hash = ring::hash(&self.secret, text.as_bytes());
-        (text, hash)
-    }
+fn mint(secret: &[u8; 32], id: &str) -> (String, blake3::Hash) {
+    let text = format!("{PREFIX}{id}-{}", random(32));
+    let hash = ring::hash(secret, text.as_bytes());
+    (text, hash)
 }
 
 /// So many random bytes in hex.
@@ -169,35 +171,22 @@ fn random(bytes: usize) -> String {
     (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
 }
 
-type Raw = (String, [u8; 32], Option<[u8; 32]>, Option<i64>, i64, Option<i64>, bool, String);
+impl Stored {
+    /// As the columns of a table: settings as JSON.
+    pub fn settings(&self) -> Result<String, Unkept> {
+        serde_json::to_string(&self.grant).map_err(|wrong| Unkept::Settings(self.id.clone(), wrong))
+    }
 
-fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
-    Ok((
-        row.get(0)?,
-        row.get(1)?,
-        row.get(2)?,
-        row.get(3)?,
-        row.get(4)?,
-        row.get(5)?,
-        row.get(6)?,
-        row.get(7)?,
-    ))
+    /// The settings of key `id`, read back.
+    pub fn grant(id: &str, settings: &str) -> Result<Grant, Unkept> {
+        serde_json::from_str(settings).map_err(|wrong| Unkept::Settings(id.to_owned(), wrong))
+    }
 }
 
-fn stored(
-    (id, hash, old_hash, old_until, created, expires, disabled, settings): Raw,
-) -> Result<Stored, Unkept> {
-    let grant = serde_json::from_str(&settings).map_err(|wrong| Unkept::Settings(id.clone(), wrong))?;
-    let old = old_hash.zip(old_until).map(|(hash, until)| (blake3::Hash::from_bytes(hash), unsigned(until)));
-    let hash = blake3::Hash::from_bytes(hash);
-    let (created, expires) = (unsigned(created), expires.map(unsigned));
-    Ok(Stored { id, hash, old, created, expires, disabled, grant })
-}
-
-fn signed(number: u64) -> i64 {
+pub fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unsigned(number: i64) -> u64 {
+pub fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

@@ -5,6 +5,7 @@
 
 use super::writer::Names;
 use crate::accounts::keys::period;
+use crate::accounts::postgres::Trouble;
 use crate::accounts::row::{Amount, Payer, Row, Tag};
 use crate::base::money::NanoUsd;
 use ahash::AHashMap;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 /// Its name in the folder.
 pub const FILE: &str = "ledger.sqlite";
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Another process may be at it, for instance a backup.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Rows that one sweep deletes.
@@ -24,7 +25,7 @@ const PIECE: i64 = 20_000;
 /// Times are milliseconds since the epoch, money nano-dollars, latencies microseconds. What is not known
 /// is NULL. `spent_*` is what the upstream charges for, `saved_*` what it would have. `charge` sums up what
 /// the budgets of virtual keys were charged, by day of UTC; it outlives the rows.
-const SCHEMA: &str = "
+const FIRST: &str = "
 CREATE TABLE entry (
   id INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,
@@ -55,11 +56,21 @@ CREATE TABLE charge (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// `charged` is the row's part of `charge`. `origin` names this very file to the database that its rows go over
+/// to; they do from the one after `since`.
+const SECOND: &str = "
+ALTER TABLE entry ADD COLUMN charged INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE origin (name TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
+INSERT INTO origin (name, since) VALUES (lower(hex(randomblob(8))), 0);
+";
+/// What makes each version out of the one before.
+const STEPS: [&str; VERSION as usize] = [FIRST, SECOND];
+
 const INSERT: &str =
     "INSERT INTO entry (at, kind, key, team, tags, dialect, model, deployment, verdict, tier, ended,
   spent_prompt, spent_cached, spent_cache_write, spent_completion, spent_reasoning,
-  saved_prompt, saved_cached, saved_cache_write, saved_completion, saved_reasoning, spent, saved, latency)
-  VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+  saved_prompt, saved_cached, saved_cache_write, saved_completion, saved_reasoning, spent, saved, latency, charged)
+  VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 /// Why the ledger cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +85,8 @@ pub enum Unwritten {
     Version(i64),
     #[error("the ledger cannot be used: {0}; is ledger.path right, and may this user write there?")]
     Sqlite(rusqlite::Error),
+    #[error(transparent)]
+    Postgres(#[from] Trouble),
 }
 
 impl From<rusqlite::Error> for Unwritten {
@@ -97,15 +110,14 @@ impl File {
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
-        match version(&connection)? {
-            VERSION => {}
-            0 => {
-                let making = connection.transaction()?;
-                making.execute_batch(SCHEMA)?;
-                making.pragma_update(None, "user_version", VERSION)?;
-                making.commit()?;
-            }
-            other => return Err(Unwritten::Version(other)),
+        let found = version(&connection)?;
+        let missing = usize::try_from(found).ok().and_then(|found| STEPS.get(found..));
+        let missing = missing.ok_or(Unwritten::Version(found))?;
+        if !missing.is_empty() {
+            let making = connection.transaction()?;
+            missing.iter().try_for_each(|step| making.execute_batch(step))?;
+            making.pragma_update(None, "user_version", VERSION)?;
+            making.commit()?;
         }
         Ok(File { connection })
     }
@@ -146,6 +158,7 @@ impl File {
                     row.spent.usd().map(|usd| clamped(usd.0)),
                     row.saved.usd().map(|usd| clamped(usd.0)),
                     i64::try_from(row.latency.as_micros()).unwrap_or(i64::MAX),
+                    clamped(row.charged.0),
                 ])?;
             }
             let charge = "INSERT INTO charge (key, day, usd) VALUES (?, ?, ?)
@@ -159,9 +172,11 @@ impl File {
         Ok(())
     }
 
-    /// Deletes some of the rows from before `before`, and says how many.
+    /// Deletes some of the rows from before `before`, and says how many. The newest stays, so that no number is
+    /// given twice.
     pub fn forget(&mut self, before: u64) -> Result<usize, Unwritten> {
-        let piece = "DELETE FROM entry WHERE id IN (SELECT id FROM entry WHERE at < ? LIMIT ?)";
+        let piece = "DELETE FROM entry WHERE id IN
+            (SELECT id FROM entry WHERE at < ? AND id < (SELECT max(id) FROM entry) LIMIT ?)";
         Ok(self.connection.execute(piece, params![clamped(before), PIECE])?)
     }
 
@@ -206,7 +221,7 @@ pub fn charges(folder: &Path) -> Result<Vec<Charge>, Unwritten> {
 }
 
 /// The ledger in `folder`, for reading only; `None` where there is none, or none that anything was written to.
-pub(super) fn to_read(folder: &Path) -> Result<Option<Connection>, Unwritten> {
+pub fn to_read(folder: &Path) -> Result<Option<Connection>, Unwritten> {
     let path = folder.join(FILE);
     if !path.is_file() {
         return Ok(None);
@@ -215,9 +230,20 @@ pub(super) fn to_read(folder: &Path) -> Result<Option<Connection>, Unwritten> {
     ledger.busy_timeout(PATIENCE)?;
     match version(&ledger)? {
         0 => Ok(None),
-        VERSION => Ok(Some(ledger)),
+        1..=VERSION => Ok(Some(ledger)),
         other => Err(Unwritten::Version(other)),
     }
+}
+
+/// Gives the ledger in `folder` a new name, for whoever has its rows up to `since`. For one that was put back from a
+/// copy, and writes other rows under numbers that are known already.
+///
+/// # Errors
+/// It cannot be written.
+pub fn rename(folder: &Path, since: i64) -> Result<String, Unwritten> {
+    let File { connection } = File::open(folder)?;
+    let anew = "UPDATE origin SET name = lower(hex(randomblob(8))), since = ? RETURNING name";
+    Ok(connection.query_row(anew, [since], |row| row.get(0))?)
 }
 
 fn version(connection: &Connection) -> Result<i64, Unwritten> {
@@ -282,6 +308,22 @@ mod tests {
         let mut file = File::open(folder.path()).unwrap();
         file.append(&[row(1), row(5), row(9)], &mut Names::default()).unwrap();
         assert_eq!((file.forget(6).unwrap(), file.forget(6).unwrap()), (2, 0));
+    }
+
+    #[test]
+    fn the_ledger_of_an_older_program_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Connection::open(folder.path().join(FILE)).unwrap();
+        old.execute_batch(FIRST).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let row_1 = "INSERT INTO entry (at, kind, key, tags, dialect, model, verdict, tier, ended, latency)
+            VALUES (1, 'request', 'k', '', 'chat', 'm', 'miss', '', 'whole', 5)";
+        old.execute(row_1, []).unwrap();
+        assert!(to_read(folder.path()).unwrap().is_some(), "read as it is");
+        let mut file = File::open(folder.path()).unwrap();
+        file.append(&[row(2)], &mut Names::default()).unwrap();
+        let sum = "SELECT count(*) + sum(charged) FROM entry";
+        assert_eq!(file.connection.query_row(sum, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Tab ─ enter ─> queue (one short lock) ─ every 200 ms ─> writer's thread ─┬─> SQLite, one transaction
 //!                                                                          └─> counters by key
 //! ```
+//! Where replicas keep one ledger together (`ledger.url`), rows go on from the file to Postgres (`accounts::postgres`).
 //! `enter` never waits. What has been entered is on its way to the disk within 200 ms, so a kill loses no
 //! more than that; `close`, which a drain calls, writes the rest. Where the disk is full or the file
 //! cannot be opened, requests go on: rows wait, up to `MOST_WAITING`, then the oldest are lost and
@@ -14,18 +15,19 @@ pub mod report;
 mod writer;
 
 use super::row::Row;
+use crate::accounts::postgres::outbox::Outbox;
 use crate::base::clock::Clock;
 use crate::config;
 use crate::telemetry::metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use writer::Writer;
 
-pub use file::{Charge, FILE, Unwritten, charges};
+pub use file::{Charge, FILE, Unwritten, charges, rename, to_read};
 
 /// Between two batches.
 const PACE: Duration = Duration::from_millis(200);
@@ -37,7 +39,9 @@ const MOST_WAITING: usize = 1 << 17;
 pub struct Ledger {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    folder: Option<PathBuf>,
+    /// Takes rows on to the database of the fleet.
+    outbox: Option<Outbox>,
+    settings: config::accounts::Ledger,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +66,7 @@ impl Ledger {
     /// Starts the writer. Nothing is opened yet, and what cannot be opened is tried again.
     pub fn start(settings: &config::accounts::Ledger, clock: Clock, metrics: Arc<Metrics>) -> Ledger {
         let shared = Arc::<Shared>::default();
+        let outbox = Outbox::start(settings, &clock, &metrics);
         let writer = Writer::new(settings, clock, metrics, shared.clone());
         let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run());
         let thread = thread
@@ -70,12 +75,17 @@ impl Ledger {
         if thread.is_none() {
             shared.queue.lock().closing = true;
         }
-        Ledger { shared, thread, folder: settings.path.clone() }
+        Ledger { shared, thread, outbox, settings: settings.clone() }
     }
 
     /// The folder that it lies in, if it is kept at all.
     pub fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
+        self.settings.path.as_deref()
+    }
+
+    /// Where it is kept.
+    pub fn settings(&self) -> &config::accounts::Ledger {
+        &self.settings
     }
 
     /// Takes a row. One short lock; never waits for the disk.
@@ -89,8 +99,16 @@ impl Ledger {
         }
     }
 
-    /// Waits until everything entered before has been written, or tried. Blocks: off the async threads.
+    /// Waits until everything entered before has been written, or tried; then for the fleet's database, five
+    /// seconds at most. Blocks: off the async threads.
     pub fn flush(&self) {
+        self.flush_own();
+        if let Some(outbox) = &self.outbox {
+            outbox.flush();
+        }
+    }
+
+    fn flush_own(&self) {
         let mut queue = self.shared.queue.lock();
         queue.asked += 1;
         let ticket = queue.asked;
@@ -110,5 +128,7 @@ impl Drop for Ledger {
         if thread.join().is_err() {
             tracing::error!("the ledger's writer ended by a defect; its last rows may be lost");
         }
+        // What the writer wrote last goes over too.
+        drop(self.outbox.take());
     }
 }

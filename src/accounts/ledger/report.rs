@@ -1,11 +1,11 @@
 //! What the ledger says: requests, money spent and money saved, by key, team, tag, model or day.
 
 use super::file::{self, Unwritten, clamped};
-use crate::config::accounts::Caller;
-use rusqlite::{Connection, Row, params};
+use crate::accounts::postgres::Session;
+use crate::config::accounts::{Caller, Ledger};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// What a line stands for.
@@ -90,6 +90,9 @@ pub struct Line {
     pub sums: Sums,
 }
 
+/// A name, and sums; a sum of nothing is `None`.
+pub type Group = (String, Vec<Option<i64>>);
+
 /// What was asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
@@ -108,35 +111,74 @@ pub struct Report {
     pub unpriced: Vec<(String, u64)>,
 }
 
+/// In words that SQLite and Postgres share.
 const SUMS: &str = "
-  SUM(kind = 'request'),
-  SUM(kind = 'request' AND verdict IN ('hit', 'follow')),
-  SUM(CASE WHEN kind = 'request' THEN spent END),
-  SUM(saved),
-  SUM(CASE WHEN kind <> 'request' THEN spent END),
-  SUM(kind = 'request' AND (spent IS NULL OR saved IS NULL)),
-  SUM(spent_prompt), SUM(spent_completion), SUM(saved_prompt), SUM(saved_completion)";
+  COUNT(*) FILTER (WHERE kind = 'request'),
+  COUNT(*) FILTER (WHERE kind = 'request' AND verdict IN ('hit', 'follow')),
+  CAST(SUM(CASE WHEN kind = 'request' THEN spent END) AS BIGINT),
+  CAST(SUM(saved) AS BIGINT),
+  CAST(SUM(CASE WHEN kind <> 'request' THEN spent END) AS BIGINT),
+  COUNT(*) FILTER (WHERE kind = 'request' AND (spent IS NULL OR saved IS NULL)),
+  CAST(SUM(spent_prompt) AS BIGINT), CAST(SUM(spent_completion) AS BIGINT),
+  CAST(SUM(saved_prompt) AS BIGINT), CAST(SUM(saved_completion) AS BIGINT)";
 
-/// Reads the ledger in `folder`. One scan of the rows in the span; blocks, off the async threads.
+/// The rows, wherever they are.
+enum Rows {
+    File(Connection),
+    Fleet(Session),
+}
+
+impl Rows {
+    fn open(ledger: &Ledger) -> Result<Rows, Unwritten> {
+        let folder = ledger.path.as_deref().ok_or_else(|| Unwritten::Absent("memory".into()))?;
+        if let Some(database) = &ledger.url {
+            return Ok(Rows::Fleet(Session::to_read(database)?));
+        }
+        file::to_read(folder)?.map(Rows::File).ok_or_else(|| Unwritten::Absent(folder.to_owned()))
+    }
+
+    fn table(&self) -> &'static str {
+        match self {
+            Rows::File(_) => "entry",
+            Rows::Fleet(_) => "reprise_entry",
+        }
+    }
+
+    /// Each group of the rows in the span: its name, and so many numbers.
+    fn grouped(&mut self, text: &str, wanted: Wanted, numbers: usize) -> Result<Vec<Group>, Unwritten> {
+        let span = [clamped(wanted.since), clamped(wanted.until)];
+        match self {
+            Rows::Fleet(session) => Ok(session.grouped(text, span, numbers)?),
+            Rows::File(ledger) => {
+                let mut asked = ledger.prepare(text)?;
+                let rows = asked.query_map(span, |row| {
+                    let sums = (1..=numbers).map(|at| row.get(at)).collect::<Result<_, _>>()?;
+                    Ok((row.get(0)?, sums))
+                })?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            }
+        }
+    }
+}
+
+/// Reads the ledger, of the fleet where it has one. One scan of the rows in the span; blocks, off the async threads.
 ///
 /// # Errors
 /// There is no ledger, or it cannot be read.
-pub fn read(folder: &Path, wanted: Wanted, callers: &[Caller]) -> Result<Report, Unwritten> {
-    let Some(ledger) = file::to_read(folder)? else { return Err(Unwritten::Absent(folder.to_owned())) };
+pub fn read(ledger: &Ledger, wanted: Wanted, callers: &[Caller]) -> Result<Report, Unwritten> {
+    let mut rows = Rows::open(ledger)?;
     let column = match wanted.by {
         By::Key => "key",
-        By::Team => "key || char(31) || COALESCE(team, '')",
+        By::Team => "key || '\u{1f}' || COALESCE(team, '')",
         By::Tag => "tags",
         By::Model => "model",
         By::Day => "CAST(at / 86400000 AS TEXT)",
     };
-    let text = format!("SELECT {column}, {SUMS} FROM entry WHERE at >= ? AND at < ? GROUP BY 1");
-    let mut grouped = ledger.prepare(&text)?;
-    let span = params![clamped(wanted.since), clamped(wanted.until)];
-    let groups = grouped.query_map(span, |row| Ok((row.get::<_, String>(0)?, sums(row)?)))?;
+    let table = rows.table();
+    let text = format!("SELECT {column}, {SUMS} FROM {table} WHERE at >= $1 AND at < $2 GROUP BY 1");
     let (mut lines, mut total) = (BTreeMap::<String, Sums>::new(), Sums::default());
-    for group in groups {
-        let (name, sums) = group?;
+    for (name, numbers) in rows.grouped(&text, wanted, 10)? {
+        let sums = sums(&numbers);
         total.add(&sums);
         for name in shown(wanted.by, &name, callers) {
             lines.entry(name).or_default().add(&sums);
@@ -146,7 +188,7 @@ pub fn read(folder: &Path, wanted: Wanted, callers: &[Caller]) -> Result<Report,
     if wanted.by != By::Day {
         lines.sort_by_key(|line| std::cmp::Reverse(line.sums.net()));
     }
-    Ok(Report { lines, total, unpriced: unpriced(&ledger, wanted)? })
+    Ok(Report { lines, total, unpriced: unpriced(&mut rows, wanted)? })
 }
 
 /// The lines that a group counts under.
@@ -171,36 +213,36 @@ pub fn day(number: u64) -> String {
     humantime::format_rfc3339_seconds(at).to_string().chars().take(10).collect()
 }
 
-fn unpriced(ledger: &Connection, wanted: Wanted) -> Result<Vec<(String, u64)>, Unwritten> {
-    let text =
-        "SELECT model, COUNT(*) FROM entry WHERE at >= ? AND at < ? AND kind = 'request' AND model <> ''
+fn unpriced(rows: &mut Rows, wanted: Wanted) -> Result<Vec<(String, u64)>, Unwritten> {
+    let table = rows.table();
+    let text = format!(
+        "SELECT model, COUNT(*) FROM {table} WHERE at >= $1 AND at < $2 AND kind = 'request' AND model <> ''
         AND ((spent IS NULL AND spent_prompt IS NOT NULL) OR (saved IS NULL AND saved_prompt IS NOT NULL))
-        GROUP BY 1 ORDER BY 2 DESC";
-    let mut models = ledger.prepare(text)?;
-    let span = params![clamped(wanted.since), clamped(wanted.until)];
-    let found = models.query_map(span, |row| Ok((row.get(0)?, count(row, 1)?)))?;
-    Ok(found.collect::<Result<_, _>>()?)
+        GROUP BY 1 ORDER BY 2 DESC"
+    );
+    let found = rows.grouped(&text, wanted, 1)?;
+    Ok(found.into_iter().map(|(model, numbers)| (model, number(&numbers, 0))).collect())
 }
 
-fn sums(row: &Row<'_>) -> rusqlite::Result<Sums> {
-    Ok(Sums {
-        requests: count(row, 1)?,
-        from_cache: count(row, 2)?,
-        spent: count(row, 3)?,
-        saved: count(row, 4)?,
-        overhead: count(row, 5)?,
-        unknown: count(row, 6)?,
-        prompt_tokens: count(row, 7)?,
-        completion_tokens: count(row, 8)?,
-        saved_prompt_tokens: count(row, 9)?,
-        saved_completion_tokens: count(row, 10)?,
-    })
+fn sums(numbers: &[Option<i64>]) -> Sums {
+    let number = |at| number(numbers, at);
+    Sums {
+        requests: number(0),
+        from_cache: number(1),
+        spent: number(2),
+        saved: number(3),
+        overhead: number(4),
+        unknown: number(5),
+        prompt_tokens: number(6),
+        completion_tokens: number(7),
+        saved_prompt_tokens: number(8),
+        saved_completion_tokens: number(9),
+    }
 }
 
 /// A sum of nothing is NULL.
-fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
-    let number: Option<i64> = row.get(at)?;
-    Ok(number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
+fn number(numbers: &[Option<i64>], at: usize) -> u64 {
+    numbers.get(at).copied().flatten().and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
 }
 
 impl Report {

@@ -1,6 +1,7 @@
 //! `reprise keys`: virtual keys made, listed, rotated, disabled and expired.
 //!
-//! It changes the keys' file itself. A server that runs notices within a quarter of a second.
+//! It changes the keys where they are kept, the file or the fleet's database. Servers that run notice within a
+//! quarter of a second.
 
 mod list;
 
@@ -119,7 +120,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         return Err(Failure::other("no key can be kept, as ledger.path is \"\"; set it to a folder"));
     };
     let now = Clock::start().now();
-    let mut store = Store::open(folder).map_err(Failure::other)?;
+    let mut store = Store::open(ledger).map_err(Failure::other)?;
     let at = Office { folder, now, audits: ledger.audit != Audit::Off };
     at.serve(args.command, &mut store, out)
 }

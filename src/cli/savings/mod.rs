@@ -1,6 +1,7 @@
 //! `reprise savings`: what the ledger says was spent and saved.
 //!
-//! It reads the ledger's file itself, so the server need not run; rows are in it 200 ms after the request.
+//! It reads the ledger itself, the file or the fleet's database, so the server need not run; rows are in the file
+//! 200 ms after the request, and in the database as much later.
 
 mod page;
 
@@ -11,7 +12,7 @@ use crate::config::accounts::Caller;
 use crate::config::keys::{Grant, moment};
 use crate::config::{Config, Flags, Source};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[derive(clap::Args, Debug)]
@@ -43,14 +44,15 @@ fn by(word: &str) -> Result<By, String> {
 /// A config that is wrong; a day that is none; no ledger, or one that cannot be read.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let config = Config::read(&Source::of_process(args.config.clone(), Flags::default()))?;
-    let Some(folder) = &config.accounts.ledger.path else {
+    let ledger = &config.accounts.ledger;
+    if ledger.path.is_none() {
         return Err(Failure::other("no ledger is kept, as ledger.path is \"\"; set it to a folder"));
-    };
+    }
     let now = Duration::as_millis(&SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
     let now = u64::try_from(now).unwrap_or(u64::MAX);
     let wanted =
         Wanted { by: args.by, since: since(&args.since, now).map_err(Failure::other)?, until: now + 1 };
-    let report = report::read(folder, wanted, &names(&config, folder)?).map_err(Failure::other)?;
+    let report = report::read(ledger, wanted, &names(&config)?).map_err(Failure::other)?;
     let text = match (args.csv, args.json) {
         (true, _) => page::csv(&report, wanted),
         (_, true) => format!("{:#}", report.json(wanted)),
@@ -60,14 +62,15 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// Names of digests, and of virtual keys by their ids.
-fn names(config: &Config, folder: &Path) -> Result<Vec<Caller>, Failure> {
+fn names(config: &Config) -> Result<Vec<Caller>, Failure> {
     let named =
         |digest: String, grant: &Grant| Caller { digest, name: grant.name.clone(), team: grant.team.clone() };
     let mut names = config.accounts.callers.clone();
     let listed = &config.accounts.keys.listed;
     names.extend(listed.iter().map(|key| named(key.id(), &key.grant)));
-    if Store::is_there(folder) {
-        let kept = Store::open(folder).and_then(|store| store.all()).map_err(Failure::other)?;
+    let ledger = &config.accounts.ledger;
+    if Store::is_there(ledger) {
+        let kept = Store::open(ledger).and_then(|mut store| store.all()).map_err(Failure::other)?;
         names.extend(kept.into_iter().map(|key| named(key.id, &key.grant)));
     }
     Ok(names)

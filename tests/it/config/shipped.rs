@@ -62,6 +62,7 @@ fn every_setting_of_the_shipped_file_reads_cleanly_once_uncommented() {
     let (key, before) = ("k".repeat(32), "b".repeat(32));
     let environment = [
         ("OPENAI_API_KEY", "sk-1"),
+        ("LEDGER_URL", "postgres://me:s3cret@localhost/books"),
         ("AZURE_OPENAI_API_KEY", "sk-2"),
         ("ANTHROPIC_API_KEY", "sk-3"),
         ("REPRISE_ADMIN_TOKEN", "t"),

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use reprise::accounts::ledger::report::{self, By, Report, Wanted};
 use reprise::cli::stand_in::{Settings, StandIn};
 use reprise::config::Upstream;
+use reprise::config::accounts::Ledger;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use tempfile::TempDir;
@@ -170,7 +171,7 @@ async fn balance(requests: usize) {
     world.server.drain().await;
 
     let wanted = Wanted { by: By::Model, since: 0, until: u64::MAX };
-    let Report { total, unpriced, .. } = report::read(folder.path(), wanted, &[]).unwrap();
+    let Report { total, unpriced, .. } = report::read(&Ledger::at(folder.path()), wanted, &[]).unwrap();
     let (mut known, mut unknown, mut unknown_rows, mut cost) = (HashMap::new(), (0, 0), 0, 0);
     for ask in (0..requests).map(ask).filter(|ask| ask.way != Way::Fails) {
         let (prompt, completion) = ask.tokens(&aside, &client, &mut known).await;

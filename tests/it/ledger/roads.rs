@@ -5,6 +5,7 @@ use crate::world::upstream::Upstream as Scripted;
 use crate::world::{World, read};
 use reprise::accounts::ledger::report::{self, By, Report, Wanted};
 use reprise::cli::stand_in::{Defect, Manner, Settings, StandIn};
+use reprise::config::accounts::Ledger;
 use reprise::config::{AuditBy, Config, Source};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -100,7 +101,7 @@ async fn the_books_balance_over_roads_that_fail_hits_by_meaning_and_audits() {
     world.server.drain().await;
 
     let wanted = Wanted { by: By::Model, since: 0, until: u64::MAX };
-    let Report { total, unpriced, .. } = report::read(folder.path(), wanted, &[]).unwrap();
+    let Report { total, unpriced, .. } = report::read(&Ledger::at(folder.path()), wanted, &[]).unwrap();
     assert_eq!((total.requests, total.unknown, unpriced), (requests, 0, vec![]));
     let counted = b.stats();
     let booked = (total.prompt_tokens, total.completion_tokens);

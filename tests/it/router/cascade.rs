@@ -4,6 +4,7 @@ use super::stage::{Got, Piece, Say, Stage, status};
 use crate::world::upstream::{Say as Body, Upstream, body as answer_of};
 use crate::world::{World, chat_with};
 use reprise::accounts::ledger::report::{self, By, Wanted};
+use reprise::config::accounts::Ledger;
 use reprise::config::{CacheMode, Config, Source};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -177,7 +178,7 @@ async fn both_answers_are_in_the_ledger_and_the_second_is_kept() {
     assert_eq!((second.verdict(), second.header("x-reprise-escalated")), ("hit", None));
     world.server.gateway().accounts.flush();
     let wanted = Wanted { by: By::Model, since: 0, until: u64::MAX };
-    let report = report::read(folder.path(), wanted, &[]).unwrap();
+    let report = report::read(&Ledger::at(folder.path()), wanted, &[]).unwrap();
     let of = |name: &str| &report.lines.iter().find(|line| line.name == name).unwrap().sums;
     // The refused answer's 1,000 tokens at 0.40 USD a million and 100 at 1.60; the larger model's 9 at 2 and 3 at 8.
     assert_eq!((of("gpt-4.1-mini").spent, of("gpt-4.1-mini").overhead), (0, 560_000));

@@ -3,22 +3,17 @@
 use super::{eventually, exact, flowing, hit, replica, state, written};
 use crate::world::World;
 use crate::world::redis::{BOTH, Kind, Server, binary};
+use crate::world::tls::{Authority, free_port};
 use crate::world::upstream::Upstream;
 use reprise::base::secret::Secret;
 use reprise::cache::purge::Order;
 use reprise::cache::shared::State;
 use reprise::config::{Redis, RedisServer};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
 const HERE: &str = "127.0.0.1";
-
-/// One that nobody listens on now.
-fn free_port() -> u16 {
-    TcpListener::bind((HERE, 0)).unwrap().local_addr().unwrap().port()
-}
 
 fn at(server: RedisServer) -> Redis {
     Redis { timeout: Duration::from_secs(5), ..Redis::at(server) }
@@ -219,25 +214,6 @@ async fn sentinels_name_the_master_and_the_next_one_when_it_dies() {
         let role: Vec<redis::Value> = standby.call(&["ROLE"]).await;
         assert_eq!(role[0], redis::Value::BulkString(b"master".to_vec()), "{kind:?}");
         assert_eq!(a.ask("before").await.tier(), Some("l1"));
-    }
-}
-
-/// A certificate that vouches for itself, and its key.
-struct Authority {
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let folder = TempDir::new().unwrap();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        Authority { folder }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
     }
 }
 

@@ -107,7 +107,8 @@ impl Wipe<'_> {
 
     async fn walk(&mut self) -> Result<(), Stopped> {
         let shared = self.bulk.shared.clone();
-        let mut walk = Walk::over(&shared, self.order.entry.as_deref());
+        let id = self.order.entry.as_ref().map(|id| id.to_ascii_lowercase());
+        let mut walk = Walk::over(&shared, id.as_deref());
         while let Some(found) = self.bulk.step(&mut walk).await? {
             let mut gone: Vec<(ExactKey, Option<Stored>)> = Vec::new();
             for (key, bytes) in found {
