@@ -5,6 +5,7 @@ mod troubles;
 
 use super::roads::cluster;
 use super::{flowing, hit, replica};
+use crate::world::postgres;
 use crate::world::redis::{BOTH, Kind, Server};
 use crate::world::upstream::Upstream;
 use crate::world::{World, chat, chat_with};
@@ -207,6 +208,41 @@ async fn a_key_of_the_keys_file_is_the_caller_that_it_is_for_a_server() {
     .await;
     assert_eq!(world.send_as(&text, &chat("of a key")).await.text(), "For the key.");
     assert_eq!(world.ask_the_cache("of a key").await.status, 504, "another caller");
+}
+
+/// Where replicas share their books, callers are told by the secret that lies there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_with_its_keys_in_postgres_is_warmed_likewise() {
+    let (server, upstream, books) =
+        (Server::start(Kind::Seven), Upstream::start().await, TempDir::new().unwrap());
+    let mut postgres = postgres::Server::start();
+    let world = started(&upstream, server.config(), |config| {
+        super::exact(config);
+        config.upstreams[0].key = Some(Secret::new(KEY.to_owned()));
+        config.accounts.ledger.path = Some(books.path().join("of the server"));
+        config.accounts.ledger.url = postgres.config();
+    })
+    .await;
+    let made = world.client().post(world.admin("/api/keys")).body(json!({ "name": "ours" }).to_string());
+    let made = crate::world::read(made).await.json();
+    let text = made["key"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+
+    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
+    let folder = books.path().join("of the command");
+    desk.change("path = \"\"", &format!("path = \"{}\"\nurl = \"{}\"", folder.display(), postgres.url()));
+    desk.change("[[upstream]]\n", "[[upstream]]\nkey = \"env:KEY\"\n");
+    let key = desk.file("key");
+    fs::write(&key, &text).unwrap();
+    let file = desk.lines("faq.jsonl", &[json!({ "question": "of a key", "answer": "For the key." })]);
+    let header = format!("authorization: Bearer file:{key}");
+    desk.does(&["warm", &file, "--model", "gpt-test", "--header", &header]).await;
+    desk.warms(&["of no key"]).await;
+    assert_eq!(world.send_as(&text, &chat("of a key")).await.text(), "For the key.");
+    assert_eq!(hit(&world, "of no key").await.text(), "To: of no key");
+
+    postgres.kill();
+    let said = desk.does(&["purge", "--all"]).await;
+    assert!(said.contains("3 entries gone"), "whose entries go is nobody's question: {said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
