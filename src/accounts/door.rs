@@ -2,7 +2,7 @@
 
 use super::caller::Callers;
 use super::keys::store::{Store, Stored, Unkept};
-use super::keys::{Admitted, Key, Ring};
+use super::keys::{Admitted, Key, Ring, estimate};
 use super::ledger::{self, Charge};
 use super::postgres::copy;
 use crate::base::clock::Clock;
@@ -194,6 +194,10 @@ impl Door {
         if sources.config != *config {
             sources.config = config.clone();
             self.shared.renew(&sources, &[]);
+            if self.shared.ring.load().counts_tokens() {
+                // Not here, as it takes its time; meanwhile bytes are counted.
+                std::thread::spawn(estimate::load);
+            }
         }
     }
 
@@ -256,6 +260,10 @@ impl Shared {
         let mut sources = self.sources.lock();
         sources.stored = stored;
         self.renew(&sources, &charges);
+        drop(sources);
+        if self.ring.load().counts_tokens() {
+            estimate::load();
+        }
     }
 
     /// What keys that are not in the ring yet were charged, by the books of all.

@@ -207,6 +207,11 @@ impl Ring {
         &self.keys
     }
 
+    /// Whether any key has a limit in tokens or money.
+    pub fn counts_tokens(&self) -> bool {
+        self.keys.iter().any(|key| key.grant.tpm.is_some() || !key.grant.budget.is_none())
+    }
+
     /// Whether keys play any part.
     pub fn is_used(&self) -> bool {
         self.required || !self.slots.is_empty()
