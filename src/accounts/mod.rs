@@ -94,8 +94,37 @@ impl Accounts {
         tasks: Tasks,
         scopes: &ScopeKey,
     ) -> Result<Accounts, Unkept> {
+        let ledger = &config.accounts.ledger;
+        Accounts::of(config, ledger, ledger, (clock, metrics, tasks), scopes)
+    }
+
+    /// As `open`, for a process that only has to know whom a key stands for: keys are read where they are kept,
+    /// nothing is booked, and no folder is made for it.
+    ///
+    /// # Errors
+    /// There are virtual keys, and they cannot be read.
+    pub fn unbooked(
+        config: &Config,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        tasks: Tasks,
+        scopes: &ScopeKey,
+    ) -> Result<Accounts, Unkept> {
+        let (nowhere, ledger) = (settings::Ledger::default(), &config.accounts.ledger);
+        let keys = if Store::is_there(ledger) { ledger } else { &nowhere };
+        Accounts::of(config, keys, &nowhere, (clock, metrics, tasks), scopes)
+    }
+
+    /// `keys`: where they are kept; `ledger`: where it is booked.
+    fn of(
+        config: &Config,
+        keys: &settings::Ledger,
+        ledger: &settings::Ledger,
+        (clock, metrics, tasks): (Clock, Arc<Metrics>, Tasks),
+        scopes: &ScopeKey,
+    ) -> Result<Accounts, Unkept> {
         let settings = &config.accounts;
-        let kept = Kept::read(&settings.ledger)?;
+        let kept = Kept::read(keys)?;
         // Where entries outlive the process, or replicas share them, the key of scopes does as well; a caller
         // must be the same one for as long. In books that replicas share, it must be the same one to all.
         let lasting = config.redis.is_some() || config.store.path != StorePath::Off;
@@ -109,10 +138,9 @@ impl Accounts {
             true => Spent::All,
             false => Spent::Own,
         };
-        let books = (settings.ledger.clone(), spent);
-        let door = Door::open(kept, books, &settings.keys, callers.clone(), clock.clone())?;
-        let joint = Joint::new(replica(settings.ledger.path.as_deref()), clock.clone(), metrics.clone());
-        let ledger = Ledger::start(&settings.ledger, clock.clone(), metrics);
+        let door = Door::open(kept, (keys.clone(), spent), &settings.keys, callers.clone(), clock.clone())?;
+        let joint = Joint::new(replica(ledger.path.as_deref()), clock.clone(), metrics.clone());
+        let ledger = Ledger::start(ledger, clock.clone(), metrics);
         let books = Arc::new(Books { prices: ArcSwap::default(), ledger, clock, joint });
         let (names, webhook) = (ArcSwap::default(), ArcSwapOption::default());
         let accounts = Accounts { callers, door, books, names, webhook, tasks };
@@ -204,6 +232,11 @@ impl Accounts {
         tags: &[Tag],
     ) -> Result<Tab, Fault> {
         Tab::open(self.books.clone(), who, dialect, model, tags)
+    }
+
+    /// The account of a request that nobody makes: nothing is counted, and no row comes of it.
+    pub fn blank_tab(&self) -> Tab {
+        Tab::blank(self.books.clone())
     }
 
     /// Books what the cache itself paid for: an audit, an escalation, an embedding. `payer` is whom it was

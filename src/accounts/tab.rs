@@ -90,6 +90,11 @@ impl Tab {
         Ok(Tab { books, key: who.key.clone(), began: Instant::now(), open })
     }
 
+    /// Of nobody and for nothing.
+    pub(super) fn blank(books: Arc<Books>) -> Tab {
+        Tab { books, key: None, began: Instant::now(), open: Mutex::new(None) }
+    }
+
     /// Answered from the cache. Gives back what that saved, where it is known.
     pub fn hit(&self, tier: &'static str, usage: Option<Usage>) -> Option<NanoUsd> {
         let saved = self.amount(usage);

@@ -5,8 +5,10 @@
 //! | `mod` | start, reload, drain |
 //! | `store` | the store at the start |
 //! | `fleet` | what makes one replica of a fleet out of a process |
+//! | `bench` | a replica that serves nobody, for commands on Redis itself |
 //! | `limits`, `take.lua`, `tell.lua` | limits of virtual keys over all replicas, in Redis |
 
+pub mod bench;
 mod fleet;
 mod limits;
 mod store;

@@ -109,74 +109,103 @@ impl Cache {
     }
 }
 
-fn put_frame(out: &mut BytesMut, bytes: &[u8]) {
+pub(super) fn put_frame(out: &mut BytesMut, bytes: &[u8]) {
     // An entry has at most 1 GiB.
     out.put_u32_le(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
     out.put_slice(bytes);
 }
 
+/// The entries of an export as they come, at any cut.
+#[derive(Default)]
+pub(super) struct Frames {
+    pending: BytesMut,
+    begun: bool,
+    broken: Option<&'static str>,
+}
+
+impl Frames {
+    pub fn feed(&mut self, chunk: &[u8]) {
+        self.pending.extend_from_slice(chunk);
+    }
+
+    /// The bytes of the next entry; `None` until more is fed, and for good where this is no export.
+    pub fn next(&mut self) -> Option<BytesMut> {
+        if self.broken.is_some() || !self.begun && self.pending.len() < MARK.len() {
+            return None;
+        }
+        if !self.begun {
+            if !self.pending.starts_with(MARK) {
+                self.broken = Some(NO_EXPORT);
+                return None;
+            }
+            self.pending.advance(MARK.len());
+            self.begun = true;
+        }
+        let length = u32::from_le_bytes(*self.pending.first_chunk::<4>()?) as usize;
+        if length > LONGEST {
+            self.broken = Some("an entry is too long to be one; the file is damaged");
+            return None;
+        }
+        if self.pending.len() < 4 + length {
+            return None;
+        }
+        self.pending.advance(4);
+        Some(self.pending.split_to(length))
+    }
+
+    /// Whether it may still be an export.
+    pub fn is_sound(&self) -> bool {
+        self.broken.is_none()
+    }
+
+    /// After the last of it: why the rest was not read, if it was not.
+    pub fn end(&self) -> Option<&'static str> {
+        self.broken.or(match (self.begun, self.pending.is_empty()) {
+            (false, _) => Some(NO_EXPORT),
+            (true, false) => Some("the file ends in the middle of an entry"),
+            (true, true) => None,
+        })
+    }
+}
+
 /// An import in progress: fed as it comes, at any cut.
 pub struct Import {
     cache: Arc<Cache>,
-    pending: BytesMut,
-    begun: bool,
+    frames: Frames,
     imported: Imported,
     refused: AHashMap<Undecodable, usize>,
 }
 
 impl Import {
     pub fn into(cache: Arc<Cache>) -> Import {
-        let (pending, imported) = (BytesMut::new(), Imported::default());
-        Import { cache, pending, begun: false, imported, refused: AHashMap::new() }
+        let (frames, imported) = (Frames::default(), Imported::default());
+        Import { cache, frames, imported, refused: AHashMap::new() }
     }
 
     /// False: this is no export, or not any more; feed no more of it.
     pub fn feed(&mut self, chunk: &[u8]) -> bool {
-        self.pending.extend_from_slice(chunk);
-        if !self.begun {
-            if self.pending.len() < MARK.len() {
-                return true;
-            }
-            if !self.pending.starts_with(MARK) {
-                self.imported.broke_off = Some(NO_EXPORT);
-                return false;
-            }
-            self.pending.advance(MARK.len());
-            self.begun = true;
-        }
-        while let Some(length) = self.pending.first_chunk::<4>() {
-            let length = u32::from_le_bytes(*length) as usize;
-            if length > LONGEST {
-                self.imported.broke_off = Some("an entry is too long to be one; the file is damaged");
-                return false;
-            }
-            if self.pending.len() < 4 + length {
-                break;
-            }
-            self.pending.advance(4);
-            let bytes = self.pending.split_to(length);
+        self.frames.feed(chunk);
+        while let Some(bytes) = self.frames.next() {
             if let Err(undecodable) = self.cache.import_one(&bytes, &mut self.imported) {
                 *self.refused.entry(undecodable).or_default() += 1;
             }
         }
-        true
+        self.frames.is_sound()
     }
 
-    /// Waits for the disk, where it is far behind. To be called between pieces.
+    /// Waits for the disk and for what is passed on, where they are far behind. To be called between pieces.
     pub async fn catch_up(&self) {
         if let Some(disk) = self.cache.disk.clone() {
             let _ = tokio::task::spawn_blocking(move || disk.catch_up()).await;
+        }
+        if let Some(shared) = self.cache.shared() {
+            shared.room().await;
         }
     }
 
     /// What has been taken in, all of it on the disk where there is one.
     pub async fn finish(mut self) -> Imported {
-        let end = match (self.begun, self.pending.is_empty()) {
-            (false, _) => Some(NO_EXPORT),
-            (true, false) => Some("the file ends in the middle of an entry"),
-            (true, true) => None,
-        };
-        self.imported.broke_off = self.imported.broke_off.or(end);
+        self.imported.broke_off = self.frames.end();
         self.imported.refused = self.refused.iter().map(|(why, count)| (why.word(), *count)).collect();
         self.cache.flush(FLUSH).await;
         self.imported
@@ -199,5 +228,46 @@ impl Cache {
                 self.wants_vector(entry.key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_in(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Option<&'static str>) {
+        let (mut frames, mut read) = (Frames::default(), Vec::new());
+        for piece in pieces {
+            frames.feed(piece);
+            read.extend(std::iter::from_fn(|| frames.next()).map(|bytes| bytes.to_vec()));
+        }
+        (read, frames.end())
+    }
+
+    #[test]
+    fn an_export_reads_the_same_at_any_cut_and_a_part_of_it_is_told() {
+        let entries: [&[u8]; 3] = [b"one", b"", b"the third"];
+        let mut file = BytesMut::from(MARK);
+        entries.iter().for_each(|entry| put_frame(&mut file, entry));
+        for at in 0..=file.len() {
+            let (read, end) = read_in(&[&file[..at], &file[at..]]);
+            assert_eq!((read.as_slice(), end), (&entries.map(<[u8]>::to_vec)[..], None), "cut at {at}");
+            let (read, end) = read_in(&[&file[..at]]);
+            let between = [MARK.len(), MARK.len() + 7, MARK.len() + 11, file.len()];
+            assert_eq!(end.is_none(), between.contains(&at), "ended at {at}: {end:?}");
+            assert_eq!(read, entries[..read.len()], "ended at {at}");
+        }
+        let bytes: Vec<&[u8]> = file.chunks(1).collect();
+        assert_eq!(read_in(&bytes).0.len(), 3);
+    }
+
+    #[test]
+    fn what_is_no_export_is_told_from_one_that_is_damaged() {
+        assert_eq!(read_in(&[b"something else, and long enough"]), (vec![], Some(NO_EXPORT)));
+        let mut file = BytesMut::from(MARK);
+        put_frame(&mut file, b"one");
+        file.put_u32_le(u32::MAX);
+        let (read, end) = read_in(&[&file]);
+        assert!(read.len() == 1 && end.is_some_and(|why| why.contains("too long")), "{end:?}");
     }
 }

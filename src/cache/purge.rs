@@ -18,7 +18,7 @@ pub(super) const CHUNK: usize = 256;
 /// How long a purge waits until it is on the disk too.
 const FLUSH: Duration = Duration::from_secs(10);
 /// Entries named in the answer at most.
-const NAMED: usize = 20;
+pub(super) const NAMED: usize = 20;
 
 /// What is to go: whatever fits all that are given. An order that gives nothing is refused; `all` says so
 /// on purpose.
@@ -140,7 +140,7 @@ impl Order {
         let hex = |text: &String| text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if scope.as_ref().is_some_and(|scope| !hex(scope)) {
             return misread(
-                "`scope` is none; expected at least 16 hex digits, as `reprise purge --list` shows them",
+                "`scope` is none; expected at least 16 hex digits, as `reprise purge --dry-run` shows them",
             );
         }
         let older = older_than.as_deref().map(humantime::parse_duration).transpose();
@@ -292,12 +292,7 @@ impl Cache {
         for (entry, score) in found.in_memory.values() {
             found.listed.push(listed(entry, now, *score));
         }
-        found.listed.sort_by(|a, b| {
-            let order = |listed: &Listed| (listed.score.map_or(0.0, |score| -score), listed.age);
-            order(a).partial_cmp(&order(b)).unwrap_or(std::cmp::Ordering::Equal)
-        });
-        found.listed.dedup_by(|a, b| a.entry == b.entry);
-        found.listed.truncate(NAMED);
+        shorten(&mut found.listed);
         found
     }
 
@@ -339,7 +334,17 @@ impl Cache {
     }
 }
 
-fn listed(entry: &Entry, now: Millis, score: Option<f32>) -> Listed {
+/// The nearest of them, or the newest where nothing is near; each once, and no more than are named.
+pub(super) fn shorten(listed: &mut Vec<Listed>) {
+    listed.sort_by(|a, b| {
+        let order = |listed: &Listed| (listed.score.map_or(0.0, |score| -score), listed.age);
+        order(a).partial_cmp(&order(b)).unwrap_or(std::cmp::Ordering::Equal)
+    });
+    listed.dedup_by(|a, b| a.entry == b.entry);
+    listed.truncate(NAMED);
+}
+
+pub(super) fn listed(entry: &Entry, now: Millis, score: Option<f32>) -> Listed {
     Listed {
         entry: entry.id(),
         scope: entry.scope.short(),

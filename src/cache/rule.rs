@@ -4,7 +4,7 @@ use super::Cache;
 use super::codec::Embedding;
 use super::disk::RowId;
 use super::entry::Entry;
-use super::purge::{CHUNK, Filter, Near, Order, Refused};
+use super::purge::{CHUNK, Filter, Order, Refused};
 use crate::base::clock::Millis;
 use crate::base::digest::ExactKey;
 use ahash::AHashSet;
@@ -13,15 +13,32 @@ use std::sync::Arc;
 /// An order, understood once and for all: ages count from when it was given.
 pub(super) struct Rule(Filter);
 
+/// What a rule says of one entry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Judged {
+    /// With its cosine, where the rule asks for one.
+    Met(Option<f32>),
+    Unmet,
+    /// All but its meaning fits, and it has no vector of the model that the rule compares with.
+    Unjudged,
+}
+
 impl Rule {
     pub(super) fn meets(&self, entry: &Entry, embedding: Option<&Embedding>) -> bool {
-        let is_near = |near: &Near| {
-            let same = embedding.filter(|held| *held.model == *near.model);
-            let same = same.filter(|held| held.vector.len() == near.vector.len());
-            let pairs = same.map(|held| held.vector.iter().zip(near.vector.iter()));
-            pairs.is_some_and(|pairs| pairs.map(|(a, b)| a * b).sum::<f32>() >= near.at_least)
+        matches!(self.judge(entry, embedding), Judged::Met(_))
+    }
+
+    pub(super) fn judge(&self, entry: &Entry, embedding: Option<&Embedding>) -> Judged {
+        if !self.0.fits(entry) {
+            return Judged::Unmet;
+        }
+        let Some(near) = &self.0.near else { return Judged::Met(None) };
+        let same = embedding.filter(|held| *held.model == *near.model);
+        let Some(held) = same.filter(|held| held.vector.len() == near.vector.len()) else {
+            return if entry.question.is_some() { Judged::Unjudged } else { Judged::Unmet };
         };
-        self.0.fits(entry) && self.0.near.as_ref().is_none_or(is_near)
+        let cosine: f32 = held.vector.iter().zip(near.vector.iter()).map(|(a, b)| a * b).sum();
+        if cosine >= near.at_least { Judged::Met(Some(cosine)) } else { Judged::Unmet }
     }
 }
 

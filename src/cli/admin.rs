@@ -1,6 +1,7 @@
-//! A running server's admin side, as the commands reach it.
+//! What the commands work on: a running server's admin side, or the Redis of a config.
 
 use super::{ConfigArgs, Failure};
+use crate::app::bench::{Bench, Work};
 use crate::base::secret::Secret;
 use crate::config::{Config, Flags, Source};
 use reqwest::{Client, RequestBuilder, Response};
@@ -20,6 +21,9 @@ pub struct AdminArgs {
     /// What the admin side asks for, as env:NAME or file:PATH
     #[arg(long, value_name = "SECRET", requires = "admin")]
     token: Option<String>,
+    /// Work on the [redis] of the config itself, whether a server runs or not
+    #[arg(long, conflicts_with_all = ["admin", "token"])]
+    redis: bool,
 }
 
 /// The admin side of one server.
@@ -29,28 +33,59 @@ pub struct Admin {
     client: Client,
 }
 
+/// What a command works on.
+pub enum Place {
+    Server(Admin),
+    /// The Redis of this config.
+    Redis(Box<Config>),
+}
+
 impl AdminArgs {
+    /// `upstream`: in place of the config's, for what lies in Redis.
+    ///
     /// # Errors
     /// A config with problems, or a secret that is not there.
-    pub fn open(&self) -> Result<Admin, Failure> {
+    pub fn place(&self, upstream: Option<&str>) -> Result<Place, Failure> {
+        // Somebody else in this process may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let source = || {
+            let (config, upstream) = (self.config.clone(), upstream.map(str::to_owned));
+            let args = ConfigArgs { config, upstream, listen: None, admin_listen: None };
+            args.source()
+        };
+        if self.redis {
+            return Ok(Place::Redis(Box::new(Config::read(&source().quiet())?)));
+        }
         let (base, token) = match &self.admin {
             Some(url) => {
                 let token = self.token.as_deref().map(secret).transpose()?;
                 (url.trim_end_matches('/').to_owned(), token)
             }
             None => {
-                let config = self.config.clone();
-                let args = ConfigArgs { config, upstream: None, listen: None, admin_listen: None };
-                let server = Config::read(&args.source())?.server;
+                let server = Config::read(&source())?.server;
                 (format!("http://{}", server.admin_listen), server.admin_token)
             }
         };
-        // Somebody else in this process may have installed it already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().connect_timeout(Duration::from_secs(5)).build();
         let client = client.map_err(|wrong| Failure::other(wrong.to_string()))?;
-        Ok(Admin { base, token, client })
+        Ok(Place::Server(Admin { base, token, client }))
     }
+}
+
+/// Does `work` with a replica of the config's fleet that serves nobody.
+///
+/// # Errors
+/// Redis is not reached, or the work's own.
+pub fn on_redis<T>(
+    config: Config,
+    kind: Work,
+    work: impl AsyncFnOnce(&Bench) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let bench = Bench::open(config, kind).await.map_err(Failure::other)?;
+        work(&bench).await
+    })
 }
 
 /// What `env:NAME` or `file:PATH` stands for.
@@ -91,7 +126,7 @@ impl Admin {
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|wrong| {
             Failure::other(format!(
-                "no server answers at {}: {}; start `reprise serve`, or set --admin",
+                "no server answers at {}: {}; start `reprise serve`, set --admin, or give --redis",
                 self.base,
                 wrong.without_url()
             ))

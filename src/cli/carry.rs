@@ -1,10 +1,12 @@
-//! `reprise export` and `reprise import`: entries from one server to another.
+//! `reprise export` and `reprise import`: entries from one server, or Redis, to another.
 
-use super::admin::{Admin, AdminArgs, block_on};
+use super::admin::{Admin, AdminArgs, Place, block_on, on_redis};
 use super::{Failure, say};
+use crate::app::bench::{Bench, Work};
+use crate::cache::shared::bulk::{Exported, Stopped};
 use futures_util::{StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -21,34 +23,86 @@ pub struct Args {
     file: PathBuf,
 }
 
-/// Writes every fresh entry of a running server to a file; encrypted, if its store is.
+/// Writes every fresh entry of a running server, or of Redis, to a file; encrypted, if what it comes from is.
 ///
 /// # Errors
-/// No server, or a file that cannot be written. The file is there whole or not at all.
+/// No server, no Redis, or a file that cannot be written. The file is there whole or not at all.
 pub fn export(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
-    let admin = args.admin.open()?;
+    let place = args.admin.place(None)?;
     let beside = args.file.with_extension("part");
-    let written = block_on(fetch(&admin, &beside)).inspect_err(|_| {
+    let written = match place {
+        Place::Server(admin) => block_on(fetch(&admin, &beside)).map(|bytes| (bytes, None)),
+        Place::Redis(config) => {
+            let fetch = async |bench: &Bench| fetch_from_redis(bench, &beside).await;
+            on_redis(*config, Work::Export, fetch).map(|(bytes, exported)| (bytes, Some(exported)))
+        }
+    };
+    let (bytes, exported) = written.inspect_err(|_| {
         let _ = fs::remove_file(&beside);
     })?;
     fs::rename(&beside, &args.file)?;
-    say(out, &format!("{written} bytes in {}", args.file.display()))
+    if let Some(exported) = exported {
+        say(out, &told_of_export(&exported))?;
+    }
+    say(out, &format!("{bytes} bytes in {}", args.file.display()))
 }
 
 async fn fetch(admin: &Admin, to: &Path) -> Result<u64, Failure> {
-    let mut file = private(to)?;
-    let bar = ProgressBar::new_spinner().with_style(style("{spinner} {bytes}, {bytes_per_sec}"));
+    let mut file = Output::new(to)?;
     let mut flow = admin.send(admin.get("/api/export")).await?.bytes_stream();
-    let mut written = 0;
     while let Some(piece) = flow.next().await {
-        let piece = piece.map_err(|wrong| Failure::other(format!("the export broke off: {wrong}")))?;
-        file.write_all(&piece)?;
-        written += piece.len() as u64;
-        bar.inc(piece.len() as u64);
+        file.write(&piece.map_err(broken_off)?)?;
     }
-    file.sync_all()?;
-    bar.finish_and_clear();
-    Ok(written)
+    file.finish()
+}
+
+async fn fetch_from_redis(bench: &Bench, to: &Path) -> Result<(u64, Exported), Failure> {
+    let mut export = bench.cache().export_shared().await.map_err(Failure::other)?;
+    let mut file = Output::new(to)?;
+    while let Some(piece) = export.next().await.map_err(broken_off)? {
+        file.write(&piece)?;
+    }
+    Ok((file.finish()?, export.so_far().clone()))
+}
+
+fn broken_off(wrong: impl std::fmt::Display) -> Failure {
+    Failure::other(format!("the export broke off: {wrong}"))
+}
+
+fn told_of_export(exported: &Exported) -> String {
+    let Exported { entries, expired, purged, unreadable } = exported;
+    let mut text = format!("{entries} entries, {expired} expired, {purged} purged");
+    for (why, count) in unreadable {
+        text.push_str(&format!(", {count} left out as {why}"));
+    }
+    text
+}
+
+/// The file as it grows, and what is shown of that.
+struct Output {
+    file: File,
+    bar: ProgressBar,
+    written: u64,
+}
+
+impl Output {
+    fn new(to: &Path) -> Result<Output, Failure> {
+        let bar = ProgressBar::new_spinner().with_style(style("{spinner} {bytes}, {bytes_per_sec}"));
+        Ok(Output { file: private(to)?, bar, written: 0 })
+    }
+
+    fn write(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        self.file.write_all(piece)?;
+        self.written += piece.len() as u64;
+        self.bar.inc(piece.len() as u64);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<u64, Failure> {
+        self.file.sync_all()?;
+        self.bar.finish_and_clear();
+        Ok(self.written)
+    }
 }
 
 /// Prompts and answers are in it: its owner's alone.
@@ -57,35 +111,80 @@ fn private(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Brings the entries of an export into a running server.
+/// Brings the entries of an export into a running server, or into Redis.
 ///
 /// # Errors
-/// No server, or no export.
+/// No server, no Redis, or no export; entries that Redis did not take.
 pub fn import(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
-    let admin = args.admin.open()?;
+    let place = args.admin.place(None)?;
     let file = File::open(&args.file)
         .map_err(|wrong| Failure::other(format!("cannot read {}: {wrong}", args.file.display())))?;
     let length = file.metadata()?.len();
     let bar = ProgressBar::new(length).with_style(style("{bar:40} {bytes} of {total_bytes}, {eta} left"));
-    let counted = bar.clone();
-    let pieces = futures_util::stream::try_unfold(file, move |mut file| {
-        let bar = counted.clone();
-        async move {
-            let mut piece = vec![0; PIECE];
-            let read = file.read(&mut piece)?;
-            piece.truncate(read);
-            bar.inc(read as u64);
-            Ok::<_, io::Error>((read > 0).then_some((piece, file)))
+    let imported = match place {
+        Place::Server(admin) => send(&admin, file, &bar)?,
+        Place::Redis(config) => {
+            let take = async |bench: &Bench| take_into_redis(bench, file, &bar).await;
+            let (imported, without_model) = on_redis(*config, Work::Import, take)?;
+            if let Some(why) = without_model {
+                say(out, &format!("vectors stay as they came: {why}"))?;
+            }
+            imported
         }
-    });
-    let body = reqwest::Body::wrap_stream(pieces.into_stream());
-    let imported = block_on(admin.json(admin.post("/api/import").body(body)))?;
+    };
     bar.finish_and_clear();
     say(out, &told(&imported))?;
     match imported["broke_off"].as_str() {
         Some(why) => Err(Failure::other(format!("{}: {why}", args.file.display()))),
         None => Ok(()),
     }
+}
+
+fn send(admin: &Admin, file: File, bar: &ProgressBar) -> Result<Value, Failure> {
+    let counted = bar.clone();
+    let pieces = futures_util::stream::try_unfold(file, move |mut file| {
+        let bar = counted.clone();
+        async move {
+            let piece = next_piece(&mut file, &bar)?;
+            Ok::<_, io::Error>((!piece.is_empty()).then_some((piece, file)))
+        }
+    });
+    let body = reqwest::Body::wrap_stream(pieces.into_stream());
+    block_on(admin.json(admin.post("/api/import").body(body)))
+}
+
+async fn take_into_redis(
+    bench: &Bench,
+    mut file: File,
+    bar: &ProgressBar,
+) -> Result<(Value, Option<String>), Failure> {
+    let mut import = bench.cache().import_shared().await.map_err(Failure::other)?;
+    loop {
+        let piece = next_piece(&mut file, bar)?;
+        if piece.is_empty() {
+            break;
+        }
+        match import.feed(&piece).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(why) => return Err(half_done(&why, import.so_far().entries)),
+        }
+    }
+    let before = import.so_far().entries;
+    let imported = import.finish().await.map_err(|why| half_done(&why, before))?;
+    Ok((json!(imported), bench.without_model().map(str::to_owned)))
+}
+
+fn half_done(why: &Stopped, entries: usize) -> Failure {
+    Failure::other(format!("{why}; {entries} entries are in Redis, and importing again brings the rest"))
+}
+
+fn next_piece(file: &mut File, bar: &ProgressBar) -> io::Result<Vec<u8>> {
+    let mut piece = vec![0; PIECE];
+    let read = file.read(&mut piece)?;
+    piece.truncate(read);
+    bar.inc(read as u64);
+    Ok(piece)
 }
 
 fn told(imported: &Value) -> String {

@@ -10,8 +10,8 @@
 //! | `keys` | virtual keys: made, listed, rotated, disabled, expired |
 //! | `savings` | what the ledger says was spent and saved |
 //! | `eval` | hits against wrong answers, on labelled or own requests |
-//! | `purge`, `carry`, `warm` | entries taken out of a running server, out to a file and in, and brought along |
-//! | `admin` | how those reach it |
+//! | `purge`, `carry`, `warm` | entries taken out of a running server or Redis, out to a file and in, and brought along |
+//! | `admin` | how those reach either |
 //! | `stand_in` | an upstream for tests, demos and benches |
 
 mod admin;
@@ -60,13 +60,13 @@ enum Command {
     Convert(convert::Args),
     /// Measure hits against wrong answers, on your own requests or on labelled ones
     Eval(Box<eval::Args>),
-    /// Take entries out of a running server, by what they are
+    /// Take entries out of a running server or Redis, by what they are
     Purge(purge::Args),
-    /// Write the entries of a running server to a file
+    /// Write the entries of a running server or Redis to a file
     Export(carry::Args),
-    /// Bring the entries of such a file into a running server
+    /// Bring the entries of such a file into a running server or Redis
     Import(carry::Args),
-    /// Bring questions and their answers into a running server
+    /// Bring questions and their answers into a running server or Redis
     Warm(warm::Args),
     /// Answer like an OpenAI-compatible API, for tests, demos and benches
     StandIn(stand_in::Args),

@@ -1,12 +1,15 @@
-//! `reprise purge`: entries taken out of a running server.
+//! `reprise purge`: entries taken out of a running server, or out of Redis and every replica on it.
 
-use super::admin::{AdminArgs, block_on};
+use super::admin::{AdminArgs, Place, block_on, on_redis};
 use super::{Failure, say};
+use crate::app::bench::{Bench, Work};
 use crate::cache::purge::Order;
+use crate::cache::shared::bulk::Wiped;
 use serde_json::{Value, json};
 use std::io::Write;
 
-/// Whatever fits all that are given is taken out of memory, off the disk and out of the fleet
+/// Whatever fits all that are given is taken out of memory, off the disk and out of the fleet; with --redis out of
+/// Redis, and out of every server on it
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -44,7 +47,7 @@ pub struct Args {
 }
 
 /// # Errors
-/// No server, or an order that it does not understand.
+/// No server, no Redis, or an order that cannot be understood.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let Args { admin, entry, scope, namespace, model, tag, older_than, near, at_least, all, dry_run } = args;
     let order = Order {
@@ -58,33 +61,38 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         at_least: *at_least,
         all: *all,
     };
-    let admin = admin.open()?;
-    let mut body = json!(order);
-    body["dry_run"] = json!(dry_run);
-    let request = admin.post("/api/purge").body(body.to_string());
-    let purged = block_on(admin.json(request))?;
-    for line in told(&purged) {
-        say(out, &line)?;
-    }
-    Ok(())
+    let lines = match admin.place(None)? {
+        Place::Server(admin) => {
+            let mut body = json!(order);
+            body["dry_run"] = json!(dry_run);
+            let request = admin.post("/api/purge").body(body.to_string());
+            told(&block_on(admin.json(request))?)
+        }
+        Place::Redis(config) => {
+            let work = if order.near.is_some() { Work::PurgeNear } else { Work::Purge };
+            let wipe = async |bench: &Bench| {
+                bench.cache().wipe_shared(&order, *dry_run).await.map_err(Failure::other)
+            };
+            told_of_redis(&on_redis(*config, work, wipe)?)
+        }
+    };
+    lines.iter().try_for_each(|line| say(out, line))
+}
+
+fn verb(dry_run: bool) -> &'static str {
+    if dry_run { "would go" } else { "gone" }
 }
 
 fn told(purged: &Value) -> Vec<String> {
     let number = |name: &str| purged[name].as_u64().unwrap_or(0);
-    let verb = if purged["dry_run"] == json!(true) { "would go" } else { "gone" };
     let mut lines = vec![format!(
-        "{} entries {verb}: {} in memory, {} on disk",
+        "{} entries {}: {} in memory, {} on disk",
         number("entries"),
+        verb(purged["dry_run"] == json!(true)),
         number("in_memory"),
         number("on_disk")
     )];
-    for one in purged["sample"].as_array().into_iter().flatten() {
-        let text = |name: &str| one[name].as_str().unwrap_or("-").to_owned();
-        let score = one["score"].as_f64().map(|score| format!("  {score:.4}")).unwrap_or_default();
-        let line =
-            format!("  {}  {}  {}{score}  {}", text("entry"), text("scope"), text("model"), text("question"));
-        lines.push(line);
-    }
+    lines.extend(named(&purged["sample"]));
     if number("unjudged") > 0 {
         lines.push(format!(
             "{} entries on disk have no vector of the current model and were not judged",
@@ -93,6 +101,32 @@ fn told(purged: &Value) -> Vec<String> {
     }
     if purged["durable"] == json!(false) {
         lines.push("the disk could not be written in time; after a crash entries may come back".to_owned());
+    }
+    lines
+}
+
+fn told_of_redis(wiped: &Wiped) -> Vec<String> {
+    let mut lines = vec![format!("{} entries {} in Redis", wiped.entries, verb(wiped.dry_run))];
+    lines.extend(named(&json!(wiped.sample)));
+    if wiped.unjudged > 0 {
+        let many = wiped.unjudged;
+        lines.push(format!("{many} entries have no vector of the current model and were not judged"));
+    }
+    for (why, many) in &wiped.unreadable {
+        lines.push(format!("{many} entries cannot be read ({why}) and were left; --all takes them too"));
+    }
+    lines
+}
+
+/// One line for each of the entries that are named.
+fn named(sample: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for one in sample.as_array().into_iter().flatten() {
+        let text = |name: &str| one[name].as_str().unwrap_or("-").to_owned();
+        let score = one["score"].as_f64().map(|score| format!("  {score:.4}")).unwrap_or_default();
+        let line =
+            format!("  {}  {}  {}{score}  {}", text("entry"), text("scope"), text("model"), text("question"));
+        lines.push(line);
     }
     lines
 }

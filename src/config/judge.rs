@@ -27,7 +27,8 @@ pub(super) fn read(report: &Report<'_>, semantic: &mut Section<'_>, source: &Sou
     let mut section = semantic.table("judge", "semantic.judge");
     let url = section.get("url", values::upstream_url);
     let model = section.get("model", values::text);
-    let key = section.get("key", |given| values::secret(given, &|name| source.variable(name)));
+    let key = section
+        .get("key", |given| source.shown_to_others(values::secret(given, &|name| source.variable(name))));
     let error =
         section.get("error", |given| values::number(given, "a share of mistaken verdicts", 0.0..=0.4));
     let timeout = section.get("timeout", |given| values::duration(given, MS..=HOUR));

@@ -211,7 +211,8 @@ fn read_server(report: &Report<'_>, root: &mut Root<'_>, source: &Source) -> (Se
     let mut section = root.section("server");
     let (server, limits) = (Server::default(), Limits::default());
     let lookup = |name: &str| source.variable(name);
-    let admin_token = section.get("admin_token", |given| values::secret(given, &lookup));
+    let admin_token =
+        section.get("admin_token", |given| source.shown_to_others(values::secret(given, &lookup)));
     let listen = address(report, &mut section, "listen", ("--listen", &source.flags.listen));
     let flag = ("--admin-listen", &source.flags.admin_listen);
     let admin_listen = address(report, &mut section, "admin_listen", flag);

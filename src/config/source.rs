@@ -1,6 +1,7 @@
 //! Where a config comes from: file, environment and command line, the later ones first in rank.
 
 use super::reader::Variable;
+use crate::base::secret::Secret;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub struct Source {
     pub file: Option<PathBuf>,
     environment: BTreeMap<String, String>,
     pub flags: Flags,
+    /// Nothing is sent upstream or listened to.
+    quiet: bool,
 }
 
 impl Source {
@@ -33,7 +36,7 @@ impl Source {
         environment: impl IntoIterator<Item = (String, String)>,
         flags: Flags,
     ) -> Source {
-        Source { file, environment: environment.into_iter().collect(), flags }
+        Source { file, environment: environment.into_iter().collect(), flags, quiet: false }
     }
 
     /// This process's environment, and `config/reprise.toml` where no file is named and that one is
@@ -41,6 +44,20 @@ impl Source {
     pub fn of_process(file: Option<PathBuf>, flags: Flags) -> Source {
         let default = || Path::new(DEFAULT_FILE).is_file().then(|| PathBuf::from(DEFAULT_FILE));
         Source::new(file.or_else(default), environment(), flags)
+    }
+
+    /// For a process that sends nothing upstream and listens nowhere: the credentials for that need not be there.
+    pub fn quiet(self) -> Source {
+        Source { quiet: true, ..self }
+    }
+
+    /// A credential of upstreams or of the admin side, as it was read. One that is not there is no problem where
+    /// nobody would be shown it.
+    pub(super) fn shown_to_others(&self, read: Result<Secret, String>) -> Result<Secret, String> {
+        match read {
+            Err(_) if self.quiet => Ok(Secret::new("not read".to_owned())),
+            read => read,
+        }
     }
 
     /// What the head line of a list of problems names.

@@ -69,7 +69,8 @@ fn read_one(report: &Report<'_>, mut section: Section<'_>, source: &Source) -> O
         report.problem(section.own(), "has no `url`; write for instance url = \"https://api.openai.com\"");
     }
     let name = section.get("name", values::header_value);
-    let key = section.get("key", |given| values::secret(given, &|name| source.variable(name)));
+    let key = section
+        .get("key", |given| source.shown_to_others(values::secret(given, &|name| source.variable(name))));
     let connect = section.get("connect_timeout", |given| values::duration(given, MS..=HOUR));
     let first_byte = section.get("first_byte_timeout", |given| values::duration(given, MS..=HOUR));
     let idle = section.get("idle_timeout", |given| values::duration(given, MS..=HOUR));

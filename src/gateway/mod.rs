@@ -71,7 +71,7 @@ use metered::Metered;
 use miss::Seated;
 use std::sync::Arc;
 use trust::{Count, Trust, Watches};
-use visit::{Aside, Considered, Visit};
+use visit::{Aside, Considered, Counts, Visit};
 
 /// A request as the front received it.
 pub struct Ask {
@@ -159,7 +159,7 @@ impl Gateway {
     ) -> Result<Reply, Fault> {
         let began = tokio::time::Instant::now();
         let settings = self.settings.load_full();
-        let considered = match self.visit(settings, dialect, target, headers, body) {
+        let considered = match self.visit(settings, dialect, target, headers, body, Counts::Yes) {
             Ok(considered) => considered,
             Err(fault) => {
                 self.metrics.failed(dialect.word(), fault.kind.code());

@@ -65,6 +65,13 @@ pub struct Aside {
     pub tab: Tab,
 }
 
+/// Whether a request counts in the rate and the budget of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    Yes,
+    No,
+}
+
 /// What is to be done with a request.
 pub enum Considered {
     Chat(Box<Visit>),
@@ -173,9 +180,22 @@ impl Gateway {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Considered, Fault> {
-        let considered = self.visit(self.settings.load_full(), dialect, target, headers, body)?;
+        let considered =
+            self.visit(self.settings.load_full(), dialect, target, headers, body, Counts::Yes)?;
         considered.tab().void();
         Ok(considered)
+    }
+
+    /// As `look_only`, for a request that somebody brings along: the key's rate and budget do not stand in its way
+    /// either.
+    pub(super) fn bring(
+        &self,
+        dialect: Dialect,
+        target: PathAndQuery,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Considered, Fault> {
+        self.visit(self.settings.load_full(), dialect, target, headers, body, Counts::No)
     }
 
     /// Reads a request as far as the cache needs it. `Err`: a header of ours that cannot be understood.
@@ -186,6 +206,7 @@ impl Gateway {
         target: PathAndQuery,
         mut headers: HeaderMap,
         body: Bytes,
+        counts: Counts,
     ) -> Result<Considered, Fault> {
         let who = self.accounts.admit(&mut headers)?;
         let mut wishes = Directives::read(&headers)?;
@@ -209,7 +230,10 @@ impl Gateway {
         let mode = who.at_most(mode);
         let (caller, asked) = (who.caller, model.unwrap_or_default());
         who.may_ask(asked)?;
-        let tab = self.accounts.open_tab(&who, dialect.word(), asked, &wishes.tags)?;
+        let tab = match counts {
+            Counts::Yes => self.accounts.open_tab(&who, dialect.word(), asked, &wishes.tags)?,
+            Counts::No => self.accounts.blank_tab(),
+        };
         let aside = |headers, body, why, tab| {
             let body = OutgoingBody::Whole(body);
             let outgoing = Outgoing { method: Method::POST, target: target.clone(), headers, body };

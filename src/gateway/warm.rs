@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::visit::Considered;
 use crate::base::fault::{Fault, Kind};
+use crate::cache::Entry;
 use crate::cache::admit::Admitted;
 use crate::tape::Tape;
 use crate::wire::Dialect;
@@ -31,26 +32,44 @@ pub enum Given {
 }
 
 /// What became of it.
+#[derive(Clone, Debug)]
+pub struct Warmed {
+    pub entry: Arc<Entry>,
+    pub found: Findable,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Warmed {
-    Kept,
+pub enum Findable {
+    /// Exactly, and by meaning once it is indexed.
+    ByMeaning,
     /// Kept, for the same request only.
     ExactOnly,
 }
 
 impl Gateway {
-    /// Keeps one answer, findable by its exact request and, where the route allows it, by meaning. It passes what
-    /// an upstream's answer must pass; token counts are not made up. Waits for one embedding.
+    /// Keeps one answer, findable by its exact request and, where the route allows it, by meaning, and passes it on.
+    /// Waits for one embedding.
+    ///
+    /// # Errors
+    /// As `keep`.
+    pub async fn warm(&self, brought: Brought) -> Result<Findable, Fault> {
+        let Warmed { entry, found } = self.keep(brought)?;
+        self.cache.index_now(&entry).await;
+        Ok(found)
+    }
+
+    /// Keeps one answer for its exact request, here. It passes what an upstream's answer must pass; token counts are
+    /// not made up.
     ///
     /// # Errors
     /// A request that is not cached, or an answer that is not kept, and why.
-    pub async fn warm(self: &Arc<Self>, brought: Brought) -> Result<Warmed, Fault> {
+    pub fn keep(&self, brought: Brought) -> Result<Warmed, Fault> {
         let invalid = |message: String| Fault::new(Kind::InvalidRequest, message);
         let Brought { target, headers, request, answer } = brought;
         let dialect = Dialect::of_path(target.path()).ok_or_else(|| {
             invalid(format!("`path` is {target}; expected one that is cached, such as /v1/chat/completions"))
         })?;
-        let visit = match self.look_only(dialect, target, headers, request)? {
+        let visit = match self.bring(dialect, target, headers, request)? {
             Considered::Chat(visit) => visit,
             Considered::Embedding(_) => {
                 return Err(invalid("embeddings are not warmed; ask for them".to_owned()));
@@ -79,8 +98,8 @@ impl Gateway {
                 if let Some(outline) = sketch.and_then(|sketch| sketch.outline()) {
                     self.cache.outlines.put(entry.partition, outline);
                 }
-                self.cache.index_now(&entry).await;
-                Ok(if comparable { Warmed::Kept } else { Warmed::ExactOnly })
+                let found = if comparable { Findable::ByMeaning } else { Findable::ExactOnly };
+                Ok(Warmed { entry, found })
             }
             Admitted::NoTtl => Err(invalid("its ttl is zero; give it one".to_owned())),
             Admitted::Truncated => {

@@ -17,6 +17,7 @@
 //! | `books` | the ledger, likewise |
 //! | `keys` | virtual keys, likewise |
 //! | `stored` | entries listed, purged, exported, imported and warmed, on the admin side |
+//! | `warming` | what the last of them takes |
 
 pub mod admin;
 pub mod api;
@@ -27,6 +28,7 @@ mod front;
 pub mod keys;
 mod listen;
 mod stored;
+pub mod warming;
 
 pub use front::Front;
 pub use listen::{Accept, Drained};

@@ -1,22 +1,19 @@
 //! `/api/entries`, `/api/purge`, `/api/export`, `/api/import` and `/api/warm`.
 
 use super::api::{invalid, posted, read, refused};
-use crate::base::fault::Fault;
+use super::warming::Warming;
 use crate::cache::carry::Import;
 use crate::cache::purge::{Order, Refused};
 use crate::gateway::Gateway;
-use crate::gateway::warm::{Brought, Given, Warmed};
+use crate::gateway::warm::Findable;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -128,98 +125,22 @@ async fn import(State(gateway): State<Arc<Gateway>>, mut body: Body) -> Response
     axum::Json(import.finish().await).into_response()
 }
 
-/// What `/api/warm` takes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Warming {
-    /// Sent with every item, the credential among them.
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    /// The model of items that are only a question.
-    model: Option<String>,
-    /// The system prompt of such items.
-    system: Option<String>,
-    items: Vec<Item>,
-}
-
-/// A question, or a whole request; and its answer.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Item {
-    question: Option<String>,
-    request: Option<Box<RawValue>>,
-    /// A text, or a body of the dialect.
-    answer: Box<RawValue>,
-    path: Option<String>,
-    /// Each as the header of its name.
-    ttl: Option<u64>,
-    namespace: Option<String>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-}
-
 async fn warm(State(gateway): State<Arc<Gateway>>, body: Body) -> Response {
-    let Warming { headers, model, system, items } = match read(&gateway, body, LONGEST_BATCH).await {
+    let warming: Warming = match read(&gateway, body, LONGEST_BATCH).await {
         Ok(warming) => warming,
         Err(fault) => return refused(&fault),
     };
     let (mut kept, mut exact_only, mut wrong) = (0, 0, Vec::new());
-    for (at, item) in items.into_iter().enumerate() {
-        let warmed = match brought(item, &headers, model.as_deref(), system.as_deref()) {
+    for (at, brought) in warming.brought().enumerate() {
+        let warmed = match brought {
             Ok(brought) => gateway.warm(brought).await,
             Err(fault) => Err(fault),
         };
         match warmed {
-            Ok(Warmed::Kept) => kept += 1,
-            Ok(Warmed::ExactOnly) => exact_only += 1,
+            Ok(Findable::ByMeaning) => kept += 1,
+            Ok(Findable::ExactOnly) => exact_only += 1,
             Err(fault) => wrong.push(json!({"item": at, "error": fault.message})),
         }
     }
     axum::Json(json!({"kept": kept, "exact_only": exact_only, "refused": wrong})).into_response()
-}
-
-fn brought(
-    item: Item,
-    shared: &BTreeMap<String, String>,
-    model: Option<&str>,
-    system: Option<&str>,
-) -> Result<Brought, Fault> {
-    let Item { question, request, answer, path, ttl, namespace, tags } = item;
-    let request = match (question, request) {
-        (Some(question), None) => {
-            let model = model.ok_or_else(|| invalid("a `question` alone needs a `model`; give one"))?;
-            let user = json!({"role": "user", "content": question});
-            let messages = match system {
-                Some(system) => json!([{"role": "system", "content": system}, user]),
-                None => json!([user]),
-            };
-            json!({"model": model, "messages": messages}).to_string()
-        }
-        (None, Some(request)) => String::from(Box::<str>::from(request)),
-        _ => return Err(invalid("expected one of `question` and `request`")),
-    };
-    let answer = match serde_json::from_str::<String>(answer.get()) {
-        Ok(text) => Given::Text(text),
-        Err(_) => Given::Body(Bytes::from(String::from(Box::<str>::from(answer)))),
-    };
-    let path = path.unwrap_or_else(|| "/v1/chat/completions".to_owned());
-    let target: PathAndQuery = path.parse().map_err(|_| invalid(format!("`path` is {path:?}")))?;
-    let mut headers = HeaderMap::new();
-    let own = [
-        ("x-reprise-ttl", ttl.map(|ttl| ttl.to_string())),
-        ("x-reprise-namespace", namespace),
-        ("x-reprise-tags", (!tags.is_empty()).then(|| tag_list(&tags))),
-    ];
-    let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    for (name, value) in shared.iter().map(|(name, value)| (name.clone(), value.clone())).chain(own) {
-        let wrong = || invalid(format!("{name:?} is no header that HTTP allows, or its value is none"));
-        let value = HeaderValue::from_str(&value).map_err(|_| wrong())?;
-        headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
-    }
-    Ok(Brought { target, headers, request: Bytes::from(request), answer })
-}
-
-fn tag_list(tags: &BTreeMap<String, String>) -> String {
-    let each: Vec<String> = tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    each.join(",")
 }

@@ -1,5 +1,6 @@
 //! L3: what replicas share through a real Redis, of both kinds.
 
+mod commands;
 mod faults;
 mod fleet;
 mod isolation;

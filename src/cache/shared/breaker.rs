@@ -8,6 +8,7 @@
 
 use super::line::Lines;
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -77,6 +78,8 @@ pub struct Breaker {
     lines: ArcSwapOption<Lines>,
     state: watch::Sender<State>,
     late: AtomicU32,
+    /// What it met last.
+    why: Mutex<Option<Trouble>>,
     /// How often it began to flow.
     flowed: AtomicU64,
 }
@@ -88,6 +91,7 @@ impl Default for Breaker {
             lines: ArcSwapOption::empty(),
             state: watch::Sender::new(State::Probing),
             late: AtomicU32::new(0),
+            why: Mutex::default(),
             flowed: AtomicU64::new(0),
         }
     }
@@ -108,6 +112,11 @@ impl Breaker {
         *self.state.borrow()
     }
 
+    /// What shut it last.
+    pub fn why(&self) -> Option<Trouble> {
+        self.why.lock().clone()
+    }
+
     /// Completes when it is, or becomes, `wanted`.
     pub async fn until(&self, wanted: impl FnMut(&State) -> bool) {
         // The sender lives as long as we are borrowed.
@@ -118,7 +127,8 @@ impl Breaker {
         self.state.send_replace(State::Probing);
     }
 
-    pub fn fail(&self) {
+    pub fn fail(&self, why: &Trouble) {
+        *self.why.lock() = Some(why.clone());
         self.state.send_replace(State::Shut);
     }
 
@@ -141,16 +151,16 @@ impl Breaker {
     /// the same, one is told so.
     pub fn met(&self, lines: &Arc<Lines>, trouble: &Trouble) -> bool {
         match trouble {
-            Trouble::Broken(_) => self.trip(lines),
+            Trouble::Broken(_) => self.trip(lines, trouble),
             Trouble::Late => {
-                self.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE_IN_A_ROW && self.trip(lines)
+                self.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE_IN_A_ROW && self.trip(lines, trouble)
             }
-            Trouble::Refused(code) => !stays_usable(code) && self.trip(lines),
+            Trouble::Refused(code) => !stays_usable(code) && self.trip(lines, trouble),
             Trouble::Shut => false,
         }
     }
 
-    fn trip(&self, lines: &Arc<Lines>) -> bool {
+    fn trip(&self, lines: &Arc<Lines>, why: &Trouble) -> bool {
         let held = self.lines.load();
         let is_held = |held: &Option<Arc<Lines>>| held.as_ref().is_some_and(|held| Arc::ptr_eq(held, lines));
         if !is_held(&held) {
@@ -158,7 +168,7 @@ impl Breaker {
         }
         let ours = is_held(&self.lines.compare_and_swap(&*held, None));
         if ours {
-            self.fail();
+            self.fail(why);
         }
         ours
     }

@@ -7,6 +7,7 @@ use crate::base::digest::{ExactKey, Partition};
 use crate::cache::Cache;
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Between two attempts: doubled from the first to the last.
@@ -49,7 +50,7 @@ impl Shared {
                         tracing::warn!("the shared tier is shut: {trouble}; requests go on without it");
                     }
                     tracing::debug!("no connection to Redis: {trouble}");
-                    self.breaker.fail();
+                    self.breaker.fail(&trouble);
                     known = Some(State::Shut);
                 }
             }
@@ -98,8 +99,9 @@ impl Shared {
         let mut put = redis::cmd("SET");
         put.arg(&name).arg(ours.as_slice()).arg("NX");
         match within(UNHURRIED, put.query_async::<Option<String>>(line)).await {
+            Ok(Some(_)) => self.laid.store(true, Ordering::Relaxed),
             // Where it cannot be put, it may be there all the same.
-            Ok(_) | Err(Trouble::Refused(_)) => {}
+            Ok(None) | Err(Trouble::Refused(_)) => {}
             Err(trouble) => return Err(trouble),
         }
         let mut read = redis::cmd("GET");

@@ -29,8 +29,10 @@
 //! | `report` | reports that hold on every replica |
 //! | `lease` | one flight over all replicas |
 //! | `counters` | numbers that others keep beside the entries |
+//! | `bulk` | work on all that lies in Redis, for commands |
 
 pub mod breaker;
+pub mod bulk;
 mod cascade;
 mod counters;
 mod follow;
@@ -66,6 +68,7 @@ use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use std::future::Future;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -94,6 +97,8 @@ pub struct Shared {
     breaker: Breaker,
     dialler: Dialler,
     secret: FleetSecret,
+    /// The secret in Redis is one of ours: there was none.
+    laid: AtomicBool,
     keys: Keys,
     timeout: Duration,
     flight_wait: Duration,
@@ -114,6 +119,8 @@ pub struct Shared {
     tasks: Tasks,
 }
 
+/// Between two looks at a queue that is filling up.
+const PAUSE: Duration = Duration::from_millis(5);
 /// Callers whose proof is known to be passed on.
 const PROOFS: u64 = 10_000;
 
@@ -146,6 +153,7 @@ impl Shared {
             breaker: Breaker::default(),
             dialler: Dialler::new(config)?,
             secret: around.secret,
+            laid: AtomicBool::new(false),
             keys: around.keys,
             timeout: config.timeout,
             flight_wait: config.flight_wait,
@@ -195,9 +203,22 @@ impl Shared {
         self.breaker.until(|now| *now != State::Probing).await;
     }
 
+    /// Whether Redis held no secret when it was reached, and holds one of ours since.
+    pub fn laid_the_secret(&self) -> bool {
+        self.laid.load(Ordering::Relaxed)
+    }
+
     /// The connections, while Redis is asked.
     pub(super) fn lines(&self) -> Option<Arc<Lines>> {
         self.breaker.lines()
+    }
+
+    /// Completes when at most half of the queue is taken, or Redis is not asked: for who brings many entries and
+    /// can wait.
+    pub async fn room(&self) {
+        while self.queue.is_half_full() && self.breaker.lines().is_some() {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Writes that wait.

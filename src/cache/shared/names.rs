@@ -71,6 +71,11 @@ impl Names {
         format!("{}m:{counter}", self.base)
     }
 
+    /// The pattern of the names of all vector sets.
+    pub fn vector_sets(&self) -> String {
+        format!("{}v:*", self.base)
+    }
+
     pub fn admitted(&self) -> String {
         format!("{}admitted", self.base)
     }

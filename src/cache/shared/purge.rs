@@ -30,7 +30,7 @@ pub(super) const PURGES: usize = 10_000;
 /// Purges that wait for Redis to come back, at most; past that the oldest is forgotten, with a warning.
 const MOST_WAITING: usize = 10_000;
 /// Entries that a purge names for the other replicas at most; what else it meets they find by its order.
-const MOST_NAMED: usize = 1_000;
+pub(super) const MOST_NAMED: usize = 1_000;
 /// Entries that are remembered one by one.
 const MOST_KEYS: usize = 100_000;
 /// Names looked at in one step of a scrub.
@@ -209,6 +209,28 @@ impl Shared {
         self.enqueue(Write::Purges);
     }
 
+    /// From now on nothing that the rule meets is taken from Redis here.
+    pub(super) fn rule_out(&self, order: &Order, rule: Arc<Rule>, until: Millis) {
+        self.rules.add(order, rule, until);
+    }
+
+    /// The line that tells every replica of an order, and of entries that it meets.
+    pub(super) fn announcement(&self, order: &Order, keys: &[ExactKey], until: Millis) -> redis::Cmd {
+        let keys = keys.iter().map(ExactKey::hex).collect();
+        let told = Telling::Purge(Told { until: until.0, order: order.clone(), keys });
+        self.line_of(&told)
+    }
+
+    fn line_of(&self, told: &Telling) -> redis::Cmd {
+        let mut line = redis::cmd("XADD");
+        line.arg(self.names.purged()).arg("MAXLEN").arg("~").arg(PURGES).arg("*");
+        for (field, value) in told.line() {
+            line.arg(field).arg(value);
+        }
+        line.arg("r").arg(&self.replica);
+        line
+    }
+
     pub(super) async fn deliver_purges(&self, lines: &Arc<Lines>) {
         let mut line = lines.write.clone();
         if let Err(trouble) = self.deliver(&mut line).await {
@@ -226,11 +248,7 @@ impl Shared {
             for key in told.keys() {
                 pipe.cmd("UNLINK").arg(self.names.entry(&key)).ignore();
             }
-            pipe.cmd("XADD").arg(self.names.purged()).arg("MAXLEN").arg("~").arg(PURGES).arg("*");
-            for (field, value) in told.line() {
-                pipe.arg(field).arg(value);
-            }
-            pipe.arg("r").arg(&self.replica).ignore();
+            pipe.add_command(self.line_of(&told)).ignore();
             match within(UNHURRIED, pipe.exec_async(line)).await {
                 Ok(()) => drop(self.waiting.undelivered.lock().pop_front()),
                 Err(Trouble::Refused(code)) => {

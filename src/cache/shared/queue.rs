@@ -93,6 +93,10 @@ impl Queue {
         true
     }
 
+    pub fn is_half_full(&self) -> bool {
+        self.waiting() > MOST as u64 / 2 || self.bytes.load(Ordering::Relaxed) > MOST_BYTES / 2
+    }
+
     pub fn waiting(&self) -> u64 {
         (MOST - self.sender.capacity()) as u64
     }

@@ -32,7 +32,7 @@ struct Looked {
 }
 
 /// What the answer to one command of a pipeline is for.
-enum Answer {
+pub(super) enum Answer {
     Outcome,
     /// Of `VRANDMEMBER` on this set.
     Sample {
@@ -122,7 +122,7 @@ impl Shared {
         (pipe, answers)
     }
 
-    fn put_entry(
+    pub(super) fn put_entry(
         &self,
         pipe: &mut Pipeline,
         answers: &mut Vec<Answer>,
@@ -186,7 +186,7 @@ impl Shared {
     }
 
     /// Takes members out whose entry is gone.
-    async fn sweep(&self, lines: &Arc<Lines>, samples: Vec<(String, Value)>) {
+    pub(super) async fn sweep(&self, lines: &Arc<Lines>, samples: Vec<(String, Value)>) {
         let mut looked: Vec<Looked> = Vec::new();
         for (set, sample) in samples {
             let members = Vec::<Vec<u8>>::from_redis_value_ref(&sample).unwrap_or_default();

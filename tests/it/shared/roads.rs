@@ -35,9 +35,9 @@ async fn share_again(a: &World, b: &World, since: &str) {
     .await;
 }
 
-struct Node {
-    server: Server,
-    port: u16,
+pub struct Node {
+    pub server: Server,
+    pub port: u16,
     bus: u16,
 }
 
@@ -62,7 +62,7 @@ impl Node {
 }
 
 /// Three masters, and a fourth node that stands by for the one which our names belong to; that one comes first.
-async fn cluster(kind: Kind) -> Vec<Node> {
+pub async fn cluster(kind: Kind) -> Vec<Node> {
     let mut nodes: Vec<Node> = (0..4).map(|_| Node::start(kind)).collect();
     for (at, range) in [("0", "5460"), ("5461", "10922"), ("10923", "16383")].iter().enumerate() {
         let () = nodes[at].server.call(&["CLUSTER", "ADDSLOTSRANGE", range.0, range.1]).await;
