@@ -2,7 +2,7 @@
 
 use super::caller::Callers;
 use super::keys::store::{Store, Stored, Unkept};
-use super::keys::{Admitted, Key, Ring, estimate};
+use super::keys::{Admitted, Key, Ring, Strangers, estimate};
 use super::ledger::{self, Charge};
 use super::postgres::copy;
 use crate::base::clock::Clock;
@@ -140,7 +140,7 @@ impl Door {
     /// There is no thread for that.
     pub fn open(
         kept: Kept,
-        (ledger, spent): (Ledger, Spent),
+        (ledger, spent, strangers): (Ledger, Spent, Strangers),
         config: &Keys,
         callers: Arc<Callers>,
         clock: Clock,
@@ -150,7 +150,7 @@ impl Door {
             ledger,
             spent,
             clock,
-            ring: ArcSwap::default(),
+            ring: ArcSwap::from_pointee(Ring::default().with(strangers)),
             sources: Mutex::new(Sources { config: config.clone(), stored: Vec::new() }),
             store: Mutex::new(kept.open),
             closing: Mutex::new(false),
@@ -285,8 +285,7 @@ impl Shared {
     /// A new ring. `charges`: what its keys have spent by other books than the replica's own.
     fn renew(&self, sources: &Sources, charges: &[Charge]) {
         let before = self.ring.load_full();
-        let ring = Ring::new(&self.secret, &sources.config, sources.stored.clone(), &before)
-            .shared(self.ledger.url.is_some());
+        let ring = Ring::new(&self.secret, &sources.config, sources.stored.clone(), &before);
         if let Some(folder) = &self.ledger.path {
             self.recall(folder, charges, &ring, &before);
         }

@@ -54,7 +54,7 @@ use http::HeaderMap;
 use keys::fleet::Fleet;
 use keys::joint::Joint;
 use keys::store::{Store, Unkept};
-use keys::{Admitted, Ring, webhook};
+use keys::{Admitted, Ring, Strangers, webhook};
 use ledger::report::{self, Report, Wanted};
 use ledger::{Ledger, Unwritten};
 use prices::PriceBook;
@@ -95,11 +95,13 @@ impl Accounts {
         scopes: &ScopeKey,
     ) -> Result<Accounts, Unkept> {
         let ledger = &config.accounts.ledger;
-        Accounts::of(config, ledger, ledger, (clock, metrics, tasks), scopes)
+        let strangers = if ledger.url.is_some() { Strangers::Refused } else { Strangers::Pass };
+        Accounts::of(config, (ledger, strangers), ledger, (clock, metrics, tasks), scopes)
     }
 
     /// As `open`, for a process that only has to know whom a key stands for: keys are read where they are kept,
-    /// nothing is booked, and no folder is made for it.
+    /// nothing is booked, and no folder is made for it. A credential that looks like a key of ours and is not known here
+    /// is refused, whether any are known or not: a server may know it.
     ///
     /// # Errors
     /// There are virtual keys, and they cannot be read.
@@ -112,13 +114,13 @@ impl Accounts {
     ) -> Result<Accounts, Unkept> {
         let (nowhere, ledger) = (settings::Ledger::default(), &config.accounts.ledger);
         let keys = if Store::is_there(ledger) { ledger } else { &nowhere };
-        Accounts::of(config, keys, &nowhere, (clock, metrics, tasks), scopes)
+        Accounts::of(config, (keys, Strangers::Refused), &nowhere, (clock, metrics, tasks), scopes)
     }
 
     /// `keys`: where they are kept; `ledger`: where it is booked.
     fn of(
         config: &Config,
-        keys: &settings::Ledger,
+        (keys, strangers): (&settings::Ledger, Strangers),
         ledger: &settings::Ledger,
         (clock, metrics, tasks): (Clock, Arc<Metrics>, Tasks),
         scopes: &ScopeKey,
@@ -138,7 +140,13 @@ impl Accounts {
             true => Spent::All,
             false => Spent::Own,
         };
-        let door = Door::open(kept, (keys.clone(), spent), &settings.keys, callers.clone(), clock.clone())?;
+        let door = Door::open(
+            kept,
+            (keys.clone(), spent, strangers),
+            &settings.keys,
+            callers.clone(),
+            clock.clone(),
+        )?;
         let joint = Joint::new(replica(ledger.path.as_deref()), clock.clone(), metrics.clone());
         let ledger = Ledger::start(ledger, clock.clone(), metrics);
         let books = Arc::new(Books { prices: ArcSwap::default(), ledger, clock, joint });

@@ -30,4 +30,4 @@ pub mod store;
 pub(super) mod webhook;
 
 pub use part::LAPSE;
-pub use ring::{Admitted, Key, Ring};
+pub use ring::{Admitted, Key, Ring, Strangers};

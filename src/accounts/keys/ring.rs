@@ -128,14 +128,23 @@ struct Slot {
     until: Option<u64>,
 }
 
+/// What becomes of a credential that looks like a key of ours where no keys are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strangers {
+    /// It goes on to the upstream, whose key it may be.
+    #[default]
+    Pass,
+    /// It may be a key that was made elsewhere and is not known here yet, and must not go on.
+    Refused,
+}
+
 /// All keys at one moment. Looking one up costs a keyed hash of the credential; without keys, one branch.
 #[derive(Default)]
 pub struct Ring {
     slots: AHashMap<[u8; 32], Slot>,
     keys: Vec<Arc<Key>>,
     required: bool,
-    /// Keys may be made elsewhere before they are known here, and must not go on to the upstream meanwhile.
-    shared: bool,
+    strangers: Strangers,
 }
 
 impl std::fmt::Debug for Ring {
@@ -152,14 +161,15 @@ pub fn hash(secret: &[u8; 32], text: &[u8]) -> blake3::Hash {
 }
 
 impl Ring {
-    /// As one of several rings that share keys.
-    pub fn shared(self, shared: bool) -> Ring {
-        Ring { shared, ..self }
+    pub fn with(self, strangers: Strangers) -> Ring {
+        Ring { strangers, ..self }
     }
 
-    /// Keys of the config and of the store. A key that was there keeps its meter.
+    /// Keys of the config and of the store. A key that was there keeps its meter, and strangers are met as
+    /// before.
     pub fn new(secret: &[u8; 32], config: &Keys, stored: Vec<Stored>, before: &Ring) -> Ring {
-        let mut ring = Ring { required: config.required, ..Ring::default() };
+        let (required, strangers) = (config.required, before.strangers);
+        let mut ring = Ring { required, strangers, ..Ring::default() };
         let before: AHashMap<&str, &Arc<Meter>> =
             before.keys.iter().map(|key| (&*key.id, &key.meter)).collect();
         for listed in &config.listed {
@@ -221,7 +231,7 @@ impl Ring {
 
     /// Whether keys play any part.
     pub fn is_used(&self) -> bool {
-        self.required || self.shared || !self.slots.is_empty()
+        self.required || self.strangers == Strangers::Refused || !self.slots.is_empty()
     }
 
     /// The key that a request bears, if any; its header is taken off, so that it goes no further.
