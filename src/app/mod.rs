@@ -5,11 +5,11 @@
 //! | `mod` | start, reload, drain |
 //! | `store` | the store at the start |
 //! | `fleet` | what makes one replica of a fleet out of a process |
-//! | `bench` | a replica that serves nobody, for commands on Redis itself |
+//! | `headless` | a replica that serves nobody, for commands on Redis itself |
 //! | `limits`, `take.lua`, `tell.lua` | limits of virtual keys over all replicas, in Redis |
 
-pub mod bench;
 mod fleet;
+pub mod headless;
 mod limits;
 mod store;
 
@@ -19,7 +19,7 @@ use crate::base::clock::Clock;
 use crate::base::secret::ScopeKey;
 use crate::base::tasks::Tasks;
 use crate::cache::disk;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::gateway::trust::{Trust, Unwatchable};
 use crate::gateway::{Ask, Gateway, Settings};
 use crate::http::admin::{Admin, Readiness};
@@ -88,7 +88,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (memory, reembed_rate) = (config.cache.memory, config.store.reembed_rate);
     let scope_key = fleet::scope_key(&config, secret);
     cache.set_linger(config.longest_stale());
-    let accounts = open_accounts(&config, &clock, &metrics, &tasks, &scope_key).await?;
+    let accounts = open_accounts(Accounts::open, &config, (&clock, &metrics, &tasks), &scope_key).await?;
     fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks)
         .await
         .map_err(StartError::RedisCa)?;
@@ -115,17 +115,19 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     Ok(Running { gateway, api: addresses.0, admin: addresses.1, meaning, restored, drained, tasks })
 }
 
+/// How the accounts of a process begin.
+type Opening = fn(&Config, Clock, Arc<Metrics>, Tasks, &ScopeKey) -> Result<Accounts, Unkept>;
+
 /// Off the async threads: it reads files, and where replicas keep keys together a database.
 async fn open_accounts(
+    open: Opening,
     config: &Config,
-    clock: &Clock,
-    metrics: &Arc<Metrics>,
-    tasks: &Tasks,
+    (clock, metrics, tasks): (&Clock, &Arc<Metrics>, &Tasks),
     scopes: &ScopeKey,
 ) -> Result<Accounts, Unkept> {
     let (config, clock, metrics) = (config.clone(), clock.clone(), metrics.clone());
     let (tasks, scopes) = (tasks.clone(), scopes.clone());
-    let opening = move || Accounts::open(&config, clock, metrics, tasks, &scopes);
+    let opening = move || open(&config, clock, metrics, tasks, &scopes);
     tokio::task::spawn_blocking(opening).await.unwrap_or(Err(Unkept::Nowhere))
 }
 
@@ -208,21 +210,26 @@ fn load_model(gateway: &Arc<Gateway>, tasks: &Tasks) -> watch::Receiver<Meaning>
     let semantic = config.config.semantic.clone();
     let cache = gateway.cache.clone();
     tasks.spawn(async move {
-        let loaded =
-            tokio::task::spawn_blocking(move || Semantic::load_with(&semantic, semantic.runtime.as_deref()))
-                .await;
-        let said = match loaded {
-            Ok(Ok(loaded)) => {
+        let said = match loaded(semantic).await {
+            Ok(loaded) => {
                 tracing::info!(model = loaded.model_name(), "model loaded");
                 cache.set_semantic(Arc::new(loaded));
                 Meaning::Ready
             }
-            Ok(Err(error)) => failed(error.to_string()),
-            Err(_) => failed("loading the embedding model failed inside its library".to_owned()),
+            Err(why) => failed(why),
         };
         say.send_replace(said);
     });
     meaning
+}
+
+/// The model, loaded off the async threads.
+async fn loaded(semantic: config::Semantic) -> Result<Semantic, String> {
+    let load = move || Semantic::load_with(&semantic, semantic.runtime.as_deref());
+    match tokio::task::spawn_blocking(load).await {
+        Ok(loaded) => loaded.map_err(|error| error.to_string()),
+        Err(_) => Err("loading the embedding model failed inside its library".to_owned()),
+    }
 }
 
 /// Completes once the model is loaded, or will not be.

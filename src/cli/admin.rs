@@ -1,7 +1,7 @@
 //! What the commands work on: a running server's admin side, or the Redis of a config.
 
 use super::{ConfigArgs, Failure};
-use crate::app::bench::{Bench, Work};
+use crate::app::headless::{Headless, Work};
 use crate::base::secret::Secret;
 use crate::config::{Config, Flags, Source};
 use reqwest::{Client, RequestBuilder, Response};
@@ -79,12 +79,12 @@ impl AdminArgs {
 pub fn on_redis<T>(
     config: Config,
     kind: Work,
-    work: impl AsyncFnOnce(&Bench) -> Result<T, Failure>,
+    work: impl AsyncFnOnce(&Headless) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let bench = Bench::open(config, kind).await.map_err(Failure::other)?;
-        work(&bench).await
+        let headless = Headless::open(config, kind).await.map_err(Failure::other)?;
+        work(&headless).await
     })
 }
 

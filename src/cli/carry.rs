@@ -2,7 +2,7 @@
 
 use super::admin::{Admin, AdminArgs, Place, block_on, on_redis};
 use super::{Failure, say};
-use crate::app::bench::{Bench, Work};
+use crate::app::headless::{Headless, Work};
 use crate::cache::shared::bulk::{Exported, Stopped};
 use futures_util::{StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,15 +33,18 @@ pub fn export(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let written = match place {
         Place::Server(admin) => block_on(fetch(&admin, &beside)).map(|bytes| (bytes, None)),
         Place::Redis(config) => {
-            let fetch = async |bench: &Bench| fetch_from_redis(bench, &beside).await;
-            on_redis(*config, Work::Export, fetch).map(|(bytes, exported)| (bytes, Some(exported)))
+            let fetch = async |headless: &Headless| fetch_from_redis(headless, &beside).await;
+            on_redis(*config, Work::Export, fetch).map(|(bytes, told)| (bytes, Some(told)))
         }
     };
-    let (bytes, exported) = written.inspect_err(|_| {
+    let (bytes, told) = written.inspect_err(|_| {
         let _ = fs::remove_file(&beside);
     })?;
     fs::rename(&beside, &args.file)?;
-    if let Some(exported) = exported {
+    if let Some((exported, without_model)) = told {
+        if let Some(why) = without_model {
+            say(out, &format!("what a purge by meaning has met is left out only where it was named: {why}"))?;
+        }
         say(out, &told_of_export(&exported))?;
     }
     say(out, &format!("{bytes} bytes in {}", args.file.display()))
@@ -56,13 +59,17 @@ async fn fetch(admin: &Admin, to: &Path) -> Result<u64, Failure> {
     file.finish()
 }
 
-async fn fetch_from_redis(bench: &Bench, to: &Path) -> Result<(u64, Exported), Failure> {
-    let mut export = bench.cache().export_shared().await.map_err(Failure::other)?;
+async fn fetch_from_redis(
+    headless: &Headless,
+    to: &Path,
+) -> Result<(u64, (Exported, Option<String>)), Failure> {
+    let mut export = headless.cache().export_shared().await.map_err(Failure::other)?;
     let mut file = Output::new(to)?;
     while let Some(piece) = export.next().await.map_err(broken_off)? {
         file.write(&piece)?;
     }
-    Ok((file.finish()?, export.so_far().clone()))
+    let without_model = headless.without_model().map(str::to_owned);
+    Ok((file.finish()?, (export.so_far().clone(), without_model)))
 }
 
 fn broken_off(wrong: impl std::fmt::Display) -> Failure {
@@ -124,10 +131,16 @@ pub fn import(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let imported = match place {
         Place::Server(admin) => send(&admin, file, &bar)?,
         Place::Redis(config) => {
-            let take = async |bench: &Bench| take_into_redis(bench, file, &bar).await;
+            let take = async |headless: &Headless| take_into_redis(headless, file, &bar).await;
             let (imported, without_model) = on_redis(*config, Work::Import, take)?;
             if let Some(why) = without_model {
-                say(out, &format!("vectors stay as they came: {why}"))?;
+                say(
+                    out,
+                    &format!(
+                        "vectors stay as they came, and what a purge by meaning has met is refused only where it was \
+                         named: {why}"
+                    ),
+                )?;
             }
             imported
         }
@@ -154,11 +167,11 @@ fn send(admin: &Admin, file: File, bar: &ProgressBar) -> Result<Value, Failure> 
 }
 
 async fn take_into_redis(
-    bench: &Bench,
+    headless: &Headless,
     mut file: File,
     bar: &ProgressBar,
 ) -> Result<(Value, Option<String>), Failure> {
-    let mut import = bench.cache().import_shared().await.map_err(Failure::other)?;
+    let mut import = headless.cache().import_shared().await.map_err(Failure::other)?;
     loop {
         let piece = next_piece(&mut file, bar)?;
         if piece.is_empty() {
@@ -172,7 +185,7 @@ async fn take_into_redis(
     }
     let before = import.so_far().entries;
     let imported = import.finish().await.map_err(|why| half_done(&why, before))?;
-    Ok((json!(imported), bench.without_model().map(str::to_owned)))
+    Ok((json!(imported), headless.without_model().map(str::to_owned)))
 }
 
 fn half_done(why: &Stopped, entries: usize) -> Failure {

@@ -2,9 +2,9 @@
 
 use super::admin::{AdminArgs, Place, block_on, on_redis};
 use super::{Failure, say};
-use crate::app::bench::{Bench, Work};
+use crate::app::headless::{Headless, Work};
 use crate::cache::purge::Order;
-use crate::cache::shared::bulk::Wiped;
+use crate::cache::shared::bulk::Purged;
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -70,10 +70,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
         Place::Redis(config) => {
             let work = if order.near.is_some() { Work::PurgeNear } else { Work::Purge };
-            let wipe = async |bench: &Bench| {
-                bench.cache().wipe_shared(&order, *dry_run).await.map_err(Failure::other)
+            let purge = async |headless: &Headless| {
+                headless.cache().purge_shared(&order, *dry_run).await.map_err(Failure::other)
             };
-            told_of_redis(&on_redis(*config, work, wipe)?)
+            told_of_redis(&on_redis(*config, work, purge)?)
         }
     };
     lines.iter().try_for_each(|line| say(out, line))
@@ -105,14 +105,19 @@ fn told(purged: &Value) -> Vec<String> {
     lines
 }
 
-fn told_of_redis(wiped: &Wiped) -> Vec<String> {
-    let mut lines = vec![format!("{} entries {} in Redis", wiped.entries, verb(wiped.dry_run))];
-    lines.extend(named(&json!(wiped.sample)));
-    if wiped.unjudged > 0 {
-        let many = wiped.unjudged;
-        lines.push(format!("{many} entries have no vector of the current model and were not judged"));
+fn told_of_redis(purged: &Purged) -> Vec<String> {
+    let Purged { dry_run, entries, newer, unjudged, unreadable, sample } = purged;
+    let mut lines = vec![format!("{entries} entries {} in Redis", verb(*dry_run))];
+    lines.extend(named(&json!(sample)));
+    if *newer > 0 {
+        lines.push(format!(
+            "{newer} entries were recorded after this began, or this clock is behind, and were left; run it again"
+        ));
     }
-    for (why, many) in &wiped.unreadable {
+    if *unjudged > 0 {
+        lines.push(format!("{unjudged} entries have no vector of the current model and were not judged"));
+    }
+    for (why, many) in unreadable {
         lines.push(format!("{many} entries cannot be read ({why}) and were left; --all takes them too"));
     }
     lines

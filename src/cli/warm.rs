@@ -2,10 +2,11 @@
 
 use super::admin::{Admin, AdminArgs, Place, block_on, on_redis, secret};
 use super::{Failure, say};
-use crate::app::bench::{Bench, Work};
-use crate::http::warming::Warming;
+use crate::app::headless::{Headless, Work};
+use crate::cache::shared::bulk::Written;
+use crate::http::warming::{Item, Warming};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,6 +15,9 @@ use std::path::PathBuf;
 const BATCH: usize = 32;
 /// Refusals that are told one by one.
 const TOLD: usize = 10;
+
+const EXPIRED: &str = "it is not fresh any more; give it a longer ttl";
+const PURGED: &str = "a purge meets it that is younger by its clock; see that this machine's clock is not behind, and run it again";
 
 /// Each line of the file is a JSON object: `question` and `answer`, or `request` (a whole body) and
 /// `answer` (a text, or a whole body); with `path`, `ttl` (seconds), `namespace` and `tags` if wished
@@ -43,24 +47,26 @@ pub struct Args {
 }
 
 /// # Errors
-/// No server, no Redis, a file that is no JSONL, or any line that was refused.
+/// No server, no Redis, a file that cannot be read, or any line that was refused; all others are kept.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let text = fs::read_to_string(&args.file)
         .map_err(|wrong| Failure::other(format!("cannot read {}: {wrong}", args.file.display())))?;
-    let items = items(&text, args.ttl.map(|ttl| ttl.as_secs()))?;
+    let Lines { items, wrong } = lines(&text, args.ttl.map(|ttl| ttl.as_secs()));
     let headers = headers(&args.headers)?;
     let place = args.admin.place(args.upstream.as_deref())?;
     let bar = ProgressBar::new(items.len() as u64);
     let style = ProgressStyle::with_template("{bar:40} {pos} of {len}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let bodies = Bodies { args, headers: &headers };
-    let warmed = match place {
+    let mut warmed = match place {
         Place::Server(admin) => block_on(send_all(&admin, &bodies, &items, &bar))?,
         Place::Redis(config) => {
-            let write = async |bench: &Bench| write_all(bench, &bodies, &items, &bar).await;
+            let write = async |headless: &Headless| write_all(headless, &bodies, &items, &bar).await;
             on_redis(*config, Work::Warm, write)?
         }
     };
+    warmed.refused.extend(wrong);
+    warmed.refused.sort();
     bar.finish_and_clear();
     let Warmed { kept, exact_only, refused, laid_the_secret } = warmed;
     if laid_the_secret {
@@ -91,29 +97,28 @@ struct Warmed {
 /// What goes with every batch.
 struct Bodies<'a> {
     args: &'a Args,
-    headers: &'a Map<String, Value>,
+    headers: &'a BTreeMap<String, String>,
 }
 
 impl Bodies<'_> {
     /// As `/api/warm` takes it.
-    fn of(&self, batch: &[(usize, Value)]) -> String {
-        let only: Vec<&Value> = batch.iter().map(|(_, item)| item).collect();
-        let mut body = json!({"headers": self.headers, "items": only});
-        body["model"] = json!(self.args.model);
-        body["system"] = json!(self.args.system);
-        body.to_string()
+    fn of(&self, batch: &[(usize, Item)]) -> Warming {
+        let items = batch.iter().map(|(_, item)| item.clone()).collect();
+        let Args { model, system, .. } = self.args;
+        Warming { headers: self.headers.clone(), model: model.clone(), system: system.clone(), items }
     }
 }
 
 async fn send_all(
     admin: &Admin,
     bodies: &Bodies<'_>,
-    items: &[(usize, Value)],
+    items: &[(usize, Item)],
     bar: &ProgressBar,
 ) -> Result<Warmed, Failure> {
     let mut warmed = Warmed::default();
     for batch in items.chunks(BATCH) {
-        let answer = admin.json(admin.post("/api/warm").body(bodies.of(batch))).await?;
+        let body = serde_json::to_string(&bodies.of(batch)).map_err(Failure::other)?;
+        let answer = admin.json(admin.post("/api/warm").body(body)).await?;
         warmed.kept += answer["kept"].as_u64().unwrap_or(0);
         warmed.exact_only += answer["exact_only"].as_u64().unwrap_or(0);
         for one in answer["refused"].as_array().into_iter().flatten() {
@@ -128,59 +133,74 @@ async fn send_all(
 
 /// A batch is in Redis before the next one begins.
 async fn write_all(
-    bench: &Bench,
+    headless: &Headless,
     bodies: &Bodies<'_>,
-    items: &[(usize, Value)],
+    items: &[(usize, Item)],
     bar: &ProgressBar,
 ) -> Result<Warmed, Failure> {
-    let mut warmed = Warmed { laid_the_secret: bench.laid_the_secret(), ..Warmed::default() };
+    let mut warmed = Warmed { laid_the_secret: headless.laid_the_secret(), ..Warmed::default() };
+    let mut warm = headless.cache().warm_shared().await.map_err(Failure::other)?;
     for batch in items.chunks(BATCH) {
-        let (mut entries, mut brought) = (Vec::new(), Vec::new());
-        match Warming::read(&bodies.of(batch)) {
-            Ok(warming) => brought.extend(warming.brought()),
-            Err(fault) => return Err(Failure::other(fault)),
-        }
-        for ((line, _), brought) in batch.iter().zip(brought) {
-            match brought.and_then(|brought| bench.gateway().keep(brought)) {
-                Ok(kept) => entries.push(kept.entry),
-                Err(fault) => warmed.refused.push((*line, fault.message)),
+        let (mut lines, mut entries) = (Vec::new(), Vec::new());
+        for ((line, _), brought) in batch.iter().zip(bodies.of(batch).brought()) {
+            let kept = brought.map_err(|fault| fault.message).and_then(|brought| headless.keep(brought));
+            match kept {
+                Ok(kept) => {
+                    lines.push(*line);
+                    entries.push(kept.entry);
+                }
+                Err(why) => warmed.refused.push((*line, why)),
             }
         }
-        let written = bench.cache().write_through(&entries).await.map_err(|why| {
+        let written = warm.write(&entries).await.map_err(|why| {
             let there = warmed.kept + warmed.exact_only;
             Failure::other(format!("{why}; {there} answers are in Redis, and warming again brings the rest"))
         })?;
-        warmed.kept += written.by_meaning as u64;
-        warmed.exact_only += written.exact_only as u64;
+        for (line, written) in lines.into_iter().zip(written) {
+            match written {
+                Written::ByMeaning => warmed.kept += 1,
+                Written::ExactOnly => warmed.exact_only += 1,
+                Written::Expired => warmed.refused.push((line, EXPIRED.to_owned())),
+                Written::Purged => warmed.refused.push((line, PURGED.to_owned())),
+            }
+        }
         bar.inc(batch.len() as u64);
     }
     Ok(warmed)
 }
 
-/// Each line that is not empty, with its number.
-fn items(text: &str, ttl: Option<u64>) -> Result<Vec<(usize, Value)>, Failure> {
-    let mut items = Vec::new();
+/// A file's lines that are not empty, each with its number.
+#[derive(Default)]
+struct Lines {
+    items: Vec<(usize, Item)>,
+    /// And why they are no items.
+    wrong: Vec<(usize, String)>,
+}
+
+fn lines(text: &str, ttl: Option<u64>) -> Lines {
+    let mut lines = Lines::default();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let mut item: Value = serde_json::from_str(line)
-            .map_err(|wrong| Failure::other(format!("line {} is no JSON: {wrong}", at + 1)))?;
-        if let (Some(ttl), Some(fields)) = (ttl, item.as_object_mut()) {
-            fields.entry("ttl").or_insert(json!(ttl));
+        match Item::read(line) {
+            Ok(mut item) => {
+                item.ttl = item.ttl.or(ttl);
+                lines.items.push((at + 1, item));
+            }
+            Err(why) => lines.wrong.push((at + 1, why)),
         }
-        items.push((at + 1, item));
     }
-    Ok(items)
+    lines
 }
 
 /// `NAME: VALUE`, where `env:NAME` and `file:PATH` in a value stand for what they name, so that no credential is in a
 /// command line.
-fn headers(given: &[String]) -> Result<Map<String, Value>, Failure> {
-    let mut headers = Map::new();
+fn headers(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut headers = BTreeMap::new();
     for header in given {
         let (name, value) = header
             .split_once(':')
             .ok_or_else(|| Failure::other(format!("{header:?} is no header; write \"NAME: VALUE\"")))?;
         let words: Result<Vec<String>, Failure> = value.split_whitespace().map(resolved).collect();
-        headers.insert(name.trim().to_ascii_lowercase(), json!(words?.join(" ")));
+        headers.insert(name.trim().to_ascii_lowercase(), words?.join(" "));
     }
     Ok(headers)
 }

@@ -6,50 +6,64 @@ use crate::gateway::warm::{Brought, Given};
 use axum::body::Bytes;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// What `/api/warm` takes.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Warming {
     /// Sent with every item, the credential among them.
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     /// The model of items that are only a question.
-    model: Option<String>,
+    pub model: Option<String>,
     /// The system prompt of such items.
-    system: Option<String>,
-    items: Vec<Item>,
+    pub system: Option<String>,
+    pub items: Vec<Item>,
 }
 
 /// A question, or a whole request; and its answer.
-#[derive(Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Item {
+pub struct Item {
+    #[serde(skip_serializing_if = "Option::is_none")]
     question: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<Box<RawValue>>,
     /// A text, or a body of the dialect.
     answer: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     /// Each as the header of its name.
-    ttl: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
     #[serde(default)]
     tags: BTreeMap<String, String>,
 }
 
-impl Warming {
-    /// `text`: the body of `/api/warm`.
+impl Item {
+    /// One line of a file.
     ///
     /// # Errors
-    /// It cannot be understood.
-    pub fn read(text: &str) -> Result<Warming, Fault> {
-        serde_json::from_str(text).map_err(|error| invalid(format!("this cannot be understood: {error}")))
+    /// Why it is none, with the column, in a sentence.
+    pub fn read(line: &str) -> Result<Item, String> {
+        serde_json::from_str(line).map_err(|error| {
+            let (text, column) = (error.to_string(), error.column());
+            let why = text.strip_suffix(&format!(" at line {} column {column}", error.line()));
+            match column {
+                0 => format!("this cannot be understood: {}", why.unwrap_or(&text)),
+                _ => format!("this cannot be understood: {}, at column {column}", why.unwrap_or(&text)),
+            }
+        })
     }
+}
 
+impl Warming {
     /// Each item as a request and its answer, or why it is none.
     pub fn brought(self) -> impl Iterator<Item = Result<Brought, Fault>> {
         let Warming { headers, model, system, items } = self;

@@ -63,6 +63,9 @@ impl Shared {
             let modelled = cache.semantic().is_some();
             let filling = modelled && self.meaning() == Some(Meaning::Stream);
             let block = if modelled { BLOCK } else { MODELLESS };
+            if modelled {
+                self.take_unjudged(cache).await;
+            }
             if filling && admitted.is_none() {
                 *admitted = Some(self.fill(cache, &mut line).await?);
             }

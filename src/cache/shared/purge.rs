@@ -14,7 +14,7 @@ use crate::base::digest::ExactKey;
 use crate::cache::Cache;
 use crate::cache::codec::{self, Embedding};
 use crate::cache::entry::Entry;
-use crate::cache::purge::{Fleet, Order};
+use crate::cache::purge::{Fleet, Order, Refused};
 use crate::cache::rule::Rule;
 use parking_lot::{Mutex, RwLock};
 use redis::aio::MultiplexedConnection;
@@ -108,6 +108,8 @@ pub struct Waiting {
     /// Orders whose entries are being deleted. Until then the rule holds; what a process leaves undone when it
     /// ends expires by itself.
     unscrubbed: Mutex<VecDeque<Scrub>>,
+    /// Orders by meaning that came before there was a model; what they name has been done.
+    unjudged: Mutex<VecDeque<Told>>,
 }
 
 /// What the other replicas are to be told, and have not been yet.
@@ -261,12 +263,29 @@ impl Shared {
 
     /// Purges of other replicas. The rules hold when this returns, and memory and disk are walked.
     pub(super) async fn take_purges(&self, cache: &Arc<Cache>, written: Vec<Vec<u8>>) {
-        let (mut rules, mut keys, mut taken) = (Vec::new(), Vec::new(), 0);
+        let mut all: Vec<Told> = Vec::with_capacity(written.len());
         for bytes in written {
-            let Ok(told) = serde_json::from_slice::<Told>(&bytes) else {
-                self.metrics.shared_unreadable("purge");
-                continue;
-            };
+            match serde_json::from_slice(&bytes) {
+                Ok(told) => all.push(told),
+                Err(_) => self.metrics.shared_unreadable("purge"),
+            }
+        }
+        let taken = all.len();
+        self.take(cache, all).await;
+        (0..taken).for_each(|_| self.metrics.shared_followed("purge"));
+    }
+
+    /// Purges by meaning that came before the model did.
+    pub(super) async fn take_unjudged(&self, cache: &Arc<Cache>) {
+        let unjudged = std::mem::take(&mut *self.waiting.unjudged.lock());
+        if !unjudged.is_empty() {
+            self.take(cache, unjudged.into()).await;
+        }
+    }
+
+    async fn take(&self, cache: &Arc<Cache>, all: Vec<Told>) {
+        let (mut rules, mut keys) = (Vec::new(), Vec::new());
+        for told in all {
             let (until, named) = (Millis(told.until), told.keys());
             self.rules.add_keys(&named, until);
             keys.extend(named);
@@ -278,14 +297,25 @@ impl Shared {
                     self.rules.add(&told.order, rule.clone(), until);
                     rules.push((rule, until));
                 }
-                Err(refused) => tracing::warn!("a purge is carried out by its entries only: {refused}"),
+                Err(refused) => {
+                    tracing::warn!("a purge is carried out by its entries only: {refused}");
+                    if matches!(refused, Refused::NoMeaning(_)) && cache.semantic().is_none() {
+                        self.judge_later(Told { keys: Vec::new(), ..told });
+                    }
+                }
             }
-            taken += 1;
         }
         if !rules.is_empty() || !keys.is_empty() {
             take_out(cache.clone(), rules, keys).await;
         }
-        (0..taken).for_each(|_| self.metrics.shared_followed("purge"));
+    }
+
+    fn judge_later(&self, told: Told) {
+        let mut unjudged = self.waiting.unjudged.lock();
+        if unjudged.len() >= PURGES {
+            unjudged.pop_front();
+        }
+        unjudged.push_back(told);
     }
 
     /// Has the scrubbing go on, if there is any to do.

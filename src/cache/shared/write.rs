@@ -25,10 +25,21 @@ const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end";
 
 /// A member of a set, and the entry that it stands for.
-struct Looked {
+pub(super) struct Looked {
     set: String,
     member: ExactKey,
     entry: String,
+}
+
+/// What becomes of an entry that is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    /// It goes out with the pipeline.
+    Sent,
+    /// It is not fresh any more.
+    Expired,
+    /// A purge meets it that holds for what was stored when it was.
+    Purged,
 }
 
 /// What the answer to one command of a pipeline is for.
@@ -129,21 +140,24 @@ impl Shared {
         entry: &Entry,
         embedding: Option<&Embedding>,
         meaning: Meaning,
-    ) {
+    ) -> Put {
         let ttl = entry.ttl(self.clock.now());
-        if ttl.is_zero() || self.rules.refuses(entry, embedding) {
-            return;
+        if ttl.is_zero() {
+            return Put::Expired;
+        }
+        if self.rules.refuses(entry, embedding) {
+            return Put::Purged;
         }
         let bytes = codec::encode(entry, embedding, &self.keys);
         pipe.cmd("SET").arg(self.names.entry(&entry.key)).arg(bytes);
         pipe.arg("PX").arg(millis(ttl));
         answers.push(Answer::Outcome);
-        let Some(embedding) = embedding else { return };
+        let Some(embedding) = embedding else { return Put::Sent };
         if meaning == Meaning::Stream {
             pipe.cmd("XADD").arg(self.names.admitted()).arg("MAXLEN").arg("~").arg(ADMISSIONS).arg("*");
             pipe.arg("p").arg(&entry.partition.0).arg("k").arg(&entry.key.0).arg("r").arg(&self.replica);
             answers.push(Answer::Aside);
-            return;
+            return Put::Sent;
         }
         let set = self.names.vectors(&entry.partition, &embedding.model);
         pipe.cmd("VADD").arg(&set).arg("FP32").arg(bytes_of(&embedding.vector)).arg(&entry.key.0);
@@ -154,6 +168,7 @@ impl Shared {
         pipe.cmd("VRANDMEMBER").arg(&set).arg(LOOKED_AT);
         answers.extend([Answer::Outcome, Answer::Aside, Answer::Aside]);
         answers.push(Answer::Sample { set });
+        Put::Sent
     }
 
     /// Counts what was written; says once that Redis has begun, or ceased, to refuse.
@@ -187,34 +202,48 @@ impl Shared {
 
     /// Takes members out whose entry is gone.
     pub(super) async fn sweep(&self, lines: &Arc<Lines>, samples: Vec<(String, Value)>) {
-        let mut looked: Vec<Looked> = Vec::new();
-        for (set, sample) in samples {
-            let members = Vec::<Vec<u8>>::from_redis_value_ref(&sample).unwrap_or_default();
-            for member in members.into_iter().filter_map(|member| member.try_into().ok()).map(ExactKey) {
-                looked.push(Looked { set: set.clone(), member, entry: self.names.entry(&member) });
-            }
-        }
+        let looked: Vec<Looked> =
+            samples.iter().flat_map(|(set, sample)| self.looked_at(set, sample)).collect();
         if looked.is_empty() {
             return;
         }
-        let mut pipe = redis::pipe();
-        pipe.ignore_errors();
-        looked.iter().for_each(|looked| {
-            pipe.cmd("EXISTS").arg(&looked.entry);
-        });
-        let Ok(there) = self.run(lines, &pipe).await else { return };
-        let mut pipe = redis::pipe();
-        pipe.ignore_errors();
-        for (looked, there) in looked.iter().zip(there) {
-            if matches!(there, Ok(Value::Int(0))) {
-                pipe.cmd("VREM").arg(&looked.set).arg(&looked.member.0);
-            }
-        }
+        let Ok(there) = self.run(lines, &are_there(&looked)).await else { return };
+        let pipe = taking_out(&looked, &there);
         if !pipe.is_empty() {
             // What stays is met again.
             let _ = self.run(lines, &pipe).await;
         }
     }
+
+    /// The members in an answer to `VRANDMEMBER` on a set.
+    pub(super) fn looked_at(&self, set: &str, sample: &Value) -> Vec<Looked> {
+        let members = Vec::<Vec<u8>>::from_redis_value_ref(sample).unwrap_or_default();
+        let members = members.into_iter().filter_map(|member| member.try_into().ok()).map(ExactKey);
+        let looked = |member| Looked { set: set.to_owned(), member, entry: self.names.entry(&member) };
+        members.map(looked).collect()
+    }
+}
+
+/// Asks for each whether its entry is there.
+pub(super) fn are_there(looked: &[Looked]) -> Pipeline {
+    let mut pipe = redis::pipe();
+    pipe.ignore_errors();
+    looked.iter().for_each(|looked| {
+        pipe.cmd("EXISTS").arg(&looked.entry);
+    });
+    pipe
+}
+
+/// Takes those out of their sets whose entry is not; empty where all are there.
+pub(super) fn taking_out(looked: &[Looked], there: &[RedisResult<Value>]) -> Pipeline {
+    let mut pipe = redis::pipe();
+    pipe.ignore_errors();
+    for (looked, there) in looked.iter().zip(there) {
+        if matches!(there, Ok(Value::Int(0))) {
+            pipe.cmd("VREM").arg(&looked.set).arg(&looked.member.0);
+        }
+    }
+    pipe
 }
 
 pub(super) fn millis(span: Duration) -> u64 {

@@ -1,7 +1,9 @@
 //! `warm`, `export`, `import` and `purge` on the Redis of a config, with and without servers on it.
 
+mod importing;
 mod purging;
 mod troubles;
+mod warming;
 
 use super::roads::cluster;
 use super::{flowing, hit, replica};
@@ -105,6 +107,15 @@ async fn started(upstream: &Upstream, redis: Redis, change: impl Fn(&mut Config)
     let hello = chat_with("hello", json!({ "seed": upstream.calls() }));
     assert_eq!(world.send(&hello).await.verdict(), "miss");
     world
+}
+
+/// An order as another replica tells it, naming no entries, that holds for what is recorded until so many milliseconds
+/// from now.
+async fn ordered(server: &Server, order: Value, ahead: u64) {
+    let (seconds, micros): (u64, u64) = server.call(&["TIME"]).await;
+    let until = seconds * 1_000 + micros / 1_000 + ahead;
+    let told = json!({ "until": until, "order": order, "keys": [] }).to_string();
+    let _: String = server.call(&["XADD", "reprise:1:purged", "*", "w", &told, "r", "somebody"]).await;
 }
 
 async fn entries(server: &Server) -> usize {

@@ -6,14 +6,13 @@ use crate::cache::Cache;
 use crate::cache::carry::{MARK, put_frame};
 use crate::cache::codec::{self, Sealed};
 use bytes::{Bytes, BytesMut};
-use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Bytes of a piece, about.
 const PIECE: usize = 1 << 18;
 
 /// What an export came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
     pub entries: usize,
     pub expired: usize,

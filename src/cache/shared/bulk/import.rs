@@ -1,16 +1,21 @@
 //! The entries of an export, written into Redis.
 
 use super::{Bulk, Stopped};
-use crate::base::clock::Millis;
 use crate::cache::Cache;
 use crate::cache::carry::{Frames, Imported};
 use crate::cache::codec::{self, Embedding, Stored};
 use crate::cache::entry::Entry;
+use crate::cache::shared::write::Put;
 use std::sync::Arc;
 
 /// Entries written at once, and bytes of them as they come.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 8 << 20;
+
+/// Refused: a purge meets it that was ordered after it was recorded.
+const PURGED: &str = "purged";
+/// Refused: what Redis holds under its key cannot be read, and is left.
+const UNREADABLE: &str = "held_unreadable";
 
 /// An import in progress: fed as it comes, at any cut. What has been written is there; each `feed` waits for it.
 pub struct Import {
@@ -49,7 +54,7 @@ impl Import {
         while let Some(bytes) = self.frames.next() {
             match codec::decode(&bytes, &self.bulk.shared.keys) {
                 Ok(stored) => self.take(stored),
-                Err(why) => *self.imported.refused.entry(why.word()).or_default() += 1,
+                Err(why) => self.refuse(why.word()),
             }
             self.waiting_bytes += bytes.len();
             if self.waiting.len() >= BATCH || self.waiting_bytes >= BATCH_BYTES {
@@ -82,10 +87,9 @@ impl Import {
         }
         if shared.rules.refuses(&stored.entry, stored.embedding.as_ref()) {
             // No replica would serve it: the purge is younger than the recording.
-            *self.imported.refused.entry("purged").or_default() += 1;
-            return;
+            return self.refuse(PURGED);
         }
-        // An export has each entry once; of one that was put together, the newest counts.
+        // `SCAN` may have met it twice, and files may have been put together: the newest counts.
         match self.waiting.iter_mut().find(|other| other.entry.key == stored.entry.key) {
             None => self.waiting.push(stored),
             Some(other) => {
@@ -101,40 +105,62 @@ impl Import {
     async fn write(&mut self) -> Result<(), Stopped> {
         self.waiting_bytes = 0;
         let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
-            return Ok(());
+        let mut newer = self.newer(waiting).await?;
+        if self.embed(&mut newer).await > 0 {
+            // That took its time, and servers go on recording.
+            newer = self.newer(newer).await?;
         }
-        let held = self.recorded(&waiting).await?;
-        let mut entries: Vec<(Arc<Entry>, Option<Embedding>)> = Vec::new();
-        for (stored, held) in waiting.into_iter().zip(held) {
-            if held.is_some_and(|held| held >= stored.entry.stored) {
-                self.imported.known += 1;
-                continue;
+        let entries: Vec<(Arc<Entry>, Option<Embedding>)> =
+            newer.into_iter().map(|stored| (Arc::new(stored.entry), stored.embedding)).collect();
+        for put in self.bulk.write(&entries).await? {
+            match put {
+                Put::Sent => self.imported.entries += 1,
+                Put::Expired => self.imported.expired += 1,
+                // By the vector that it has now, or a purge that was read meanwhile.
+                Put::Purged => self.refuse(PURGED),
             }
-            let entry = Arc::new(stored.entry);
-            let embedding = match (stored.embedding, self.cache.semantic()) {
-                (Some(own), Some(semantic)) if *own.model == *semantic.model_name() => Some(own),
-                // One of another model is of no use to this fleet, unless there is nothing better.
-                (other, Some(_)) => self.cache.embedding_for(&entry).await.or(other),
-                (other, None) => other,
-            };
-            entries.push((entry, embedding));
         }
-        self.bulk.write(&entries).await?;
-        self.imported.entries += entries.len();
         Ok(())
     }
 
-    /// When what lies in Redis under the same keys was recorded.
-    async fn recorded(&mut self, entries: &[Stored]) -> Result<Vec<Option<Millis>>, Stopped> {
-        let names: Vec<String> =
-            entries.iter().map(|stored| self.bulk.shared.names.entry(&stored.entry.key)).collect();
-        let held = self.bulk.held(&names).await?;
-        let keys = &self.bulk.shared.keys;
-        let recorded = entries.iter().zip(held).map(|(stored, bytes)| {
-            let held = codec::decode_for(&stored.entry.key, &bytes?, keys).ok()?;
-            Some(held.entry.stored)
-        });
-        Ok(recorded.collect())
+    /// Those that are newer than what lies in Redis under the same keys; the others are counted.
+    async fn newer(&mut self, entries: Vec<Stored>) -> Result<Vec<Stored>, Stopped> {
+        if entries.is_empty() {
+            return Ok(entries);
+        }
+        let shared = self.bulk.shared.clone();
+        let names: Vec<String> = entries.iter().map(|stored| shared.names.entry(&stored.entry.key)).collect();
+        let mut newer = Vec::with_capacity(entries.len());
+        for (stored, held) in entries.into_iter().zip(self.bulk.held(&names).await?) {
+            match held.map(|bytes| codec::decode_for(&stored.entry.key, &bytes, &shared.keys)) {
+                None => newer.push(stored),
+                Some(Ok(held)) if held.entry.stored < stored.entry.stored => newer.push(stored),
+                Some(Ok(_)) => self.imported.known += 1,
+                // It may be newer, under a key that this config does not have.
+                Some(Err(_)) => self.refuse(UNREADABLE),
+            }
+        }
+        Ok(newer)
+    }
+
+    /// Gives vectors to those that have none of this model. Says how many were embedded.
+    async fn embed(&self, entries: &mut [Stored]) -> usize {
+        let Some(semantic) = self.cache.semantic() else { return 0 };
+        let mut embedded = 0;
+        for stored in entries {
+            if stored.embedding.as_ref().is_some_and(|own| *own.model == *semantic.model_name()) {
+                continue;
+            }
+            // One of another model is of no use to this fleet, unless there is nothing better.
+            if let Some(embedding) = self.cache.embedding_for(&stored.entry).await {
+                stored.embedding = Some(embedding);
+                embedded += 1;
+            }
+        }
+        embedded
+    }
+
+    fn refuse(&mut self, why: &'static str) {
+        *self.imported.refused.entry(why).or_default() += 1;
     }
 }

@@ -7,35 +7,37 @@
 //! | file | has |
 //! |---|---|
 //! | `mod` | the connection, going through all entries, writing some of them |
+//! | `warm` | answers that a command has kept |
 //! | `export` | all fresh entries, as an export |
 //! | `import` | an export's entries |
-//! | `wipe` | what an order names, deleted here and on every replica |
+//! | `purge` | what an order names, deleted here and on every replica |
 
 mod export;
 mod import;
-mod wipe;
+mod purge;
+mod warm;
 
 pub use export::{Export, Exported};
 pub use import::Import;
-pub use wipe::{Unwiped, Wiped};
+pub use purge::{Purged, Unpurged};
+pub use warm::{Warm, Written};
 
 use super::breaker::Trouble;
 use super::line::{Meaning, meaning_of, within};
-use super::write::Answer;
+use super::write::{Answer, Put};
 use super::{Shared, State};
 use crate::base::digest::{ExactKey, Partition};
-use crate::cache::Cache;
 use crate::cache::codec::Embedding;
 use crate::cache::entry::Entry;
-use crate::cache::restore::embedding_of;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// For one call: a server that is busy, or saving, is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Names asked for in one step.
 const STEP: usize = 1_000;
 /// Entries fetched at once: a few dozen MiB, were each as large as `cache.max_entry`.
@@ -52,11 +54,20 @@ impl fmt::Display for Stopped {
         match &self.0 {
             Trouble::Shut => f.write_str("Redis is not connected; is it there?"),
             Trouble::Late => {
-                write!(f, "Redis does not answer within {PATIENCE:?}; see what keeps it, and run it again")
+                f.write_str("Redis does not answer in time; see what keeps it, and run it again")
             }
             Trouble::Broken(why) => write!(f, "Redis is not reached: {why}"),
             Trouble::Refused(code) => write!(f, "Redis answers with {code}{}", remedy(code)),
         }
+    }
+}
+
+/// Whether it is likely to end by itself.
+fn passes(why: &Trouble) -> bool {
+    match why {
+        Trouble::Late => true,
+        Trouble::Refused(code) => matches!(code.as_str(), "LOADING" | "BUSY"),
+        Trouble::Shut | Trouble::Broken(_) => false,
     }
 }
 
@@ -67,6 +78,9 @@ fn remedy(code: &str) -> &'static str {
         "NOPERM" => "; give redis.username the right to it",
         "MISCONF" => "; it cannot save to its disk, see its log",
         "LOADING" => "; wait until it has read its data",
+        "ASK" | "MOVED" | "TRYAGAIN" => {
+            "; its slot is moving to another node: run it again when it has, for some may be there already"
+        }
         "NOAUTH" => "; set redis.username and redis.password",
         _ => "; see its log",
     }
@@ -83,21 +97,29 @@ pub(super) struct Bulk {
 struct Walk {
     pattern: String,
     cursor: u64,
+    begun: bool,
     ended: bool,
     /// Found, and not fetched yet.
     names: Vec<String>,
 }
 
 impl Shared {
-    /// Completes when Redis is asked, or says why it is not at the first attempt.
+    /// Completes when Redis is asked. One that is there and busy is waited for.
     ///
     /// # Errors
     /// It cannot be reached, or not be used.
     pub async fn reached(&self) -> Result<(), Stopped> {
-        self.tried().await;
-        match self.state() {
-            State::Flowing => Ok(()),
-            State::Shut | State::Probing => Err(Stopped(self.breaker.why().unwrap_or(Trouble::Shut))),
+        let begun = Instant::now();
+        loop {
+            self.tried().await;
+            if self.state() == State::Flowing {
+                return Ok(());
+            }
+            let why = self.breaker.why().unwrap_or(Trouble::Shut);
+            if !passes(&why) || begun.elapsed() >= PATIENCE {
+                return Err(Stopped(why));
+            }
+            self.breaker.until(|now| *now != State::Shut).await;
         }
     }
 
@@ -113,7 +135,7 @@ impl Shared {
 impl Walk {
     /// All entries, or the one that an id names.
     fn over(shared: &Shared, id: Option<&str>) -> Walk {
-        Walk { pattern: shared.names.entries(id), cursor: 0, ended: false, names: Vec::new() }
+        Walk { pattern: shared.names.entries(id), cursor: 0, begun: false, ended: false, names: Vec::new() }
     }
 }
 
@@ -121,6 +143,9 @@ impl Bulk {
     /// The next few entries, as they lie there; `None` at the end. What is there from beginning to end is met once at
     /// least, and twice only while Redis rearranges its table.
     async fn step(&mut self, walk: &mut Walk) -> Result<Option<Vec<(ExactKey, Vec<u8>)>>, Stopped> {
+        if !std::mem::replace(&mut walk.begun, true) {
+            self.is_here().await?;
+        }
         while walk.names.is_empty() && !walk.ended {
             let mut scan = redis::cmd("SCAN");
             scan.arg(walk.cursor).arg("MATCH").arg(&walk.pattern).arg("COUNT").arg(STEP);
@@ -129,6 +154,7 @@ impl Bulk {
             walk.ended = walk.cursor == 0;
         }
         if walk.names.is_empty() {
+            self.is_here().await?;
             return Ok(None);
         }
         let rest = walk.names.split_off(walk.names.len().min(FETCHED));
@@ -139,6 +165,14 @@ impl Bulk {
             Some((key, bytes?))
         });
         Ok(Some(found.collect()))
+    }
+
+    /// Asks for a name, which a node that is giving its slot away answers with `ASK` or `MOVED`; `SCAN` finds less there
+    /// and says nothing.
+    async fn is_here(&mut self) -> Result<(), Stopped> {
+        let (mut call, name) = (redis::cmd("GET"), self.shared.names.entry(&ExactKey([0; 32])));
+        let call = call.arg(name).query_async::<Option<Vec<u8>>>(&mut self.line);
+        within(PATIENCE, call).await.map(drop).map_err(Stopped)
     }
 
     /// What lies under each name.
@@ -152,16 +186,18 @@ impl Bulk {
         within(PATIENCE, pipe.query_async(&mut self.line)).await.map_err(Stopped)
     }
 
-    /// Writes entries as an admission does, their vectors and the stream among it; all of it is there when this
-    /// returns. Of what ended in an error, some may be.
-    async fn write(&mut self, entries: &[(Arc<Entry>, Option<Embedding>)]) -> Result<(), Stopped> {
+    /// Writes entries as an admission does, their vectors and the stream among it, and says of each whether it was
+    /// to be written; all that was is there when this returns. Of what ended in an error, some may be.
+    async fn write(&mut self, entries: &[(Arc<Entry>, Option<Embedding>)]) -> Result<Vec<Put>, Stopped> {
         let (mut pipe, mut answers) = (redis::pipe(), Vec::new());
         pipe.ignore_errors();
+        let mut put = Vec::with_capacity(entries.len());
         for (entry, embedding) in entries {
-            self.shared.put_entry(&mut pipe, &mut answers, entry, embedding.as_ref(), self.meaning);
+            let embedding = embedding.as_ref();
+            put.push(self.shared.put_entry(&mut pipe, &mut answers, entry, embedding, self.meaning));
         }
         if pipe.is_empty() {
-            return Ok(());
+            return Ok(put);
         }
         let mut samples = Vec::new();
         for (answer, result) in answers.into_iter().zip(self.run(&pipe).await?) {
@@ -174,42 +210,6 @@ impl Bulk {
         if let Some(lines) = self.shared.lines() {
             self.shared.sweep(&lines, samples).await;
         }
-        Ok(())
-    }
-}
-
-/// How entries came to be written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// With a vector.
-    pub by_meaning: usize,
-    /// Without one.
-    pub exact_only: usize,
-}
-
-impl Cache {
-    /// Embeds the questions of kept entries, where there are any to compare by, and writes the entries into Redis.
-    /// All of them are there when this returns.
-    ///
-    /// # Errors
-    /// Redis did not take them; some may be there.
-    pub async fn write_through(&self, entries: &[Arc<Entry>]) -> Result<Written, Stopped> {
-        let shared = self.shared().ok_or(Stopped(Trouble::Shut))?;
-        let (mut written, mut together) = (Written::default(), Vec::new());
-        for entry in entries {
-            let embedding = self.embedding_for(entry).await;
-            written.by_meaning += usize::from(embedding.is_some());
-            written.exact_only += usize::from(embedding.is_none());
-            together.push((entry.clone(), embedding));
-        }
-        shared.bulk().await?.write(&together).await.map(|()| written)
-    }
-
-    /// A new vector for an entry's question; `None` where it has none, or cannot have one.
-    async fn embedding_for(&self, entry: &Entry) -> Option<Embedding> {
-        let (semantic, question) = (self.semantic()?, entry.question.clone()?);
-        semantic.suits(&question).ok()?;
-        let vector = semantic.embed_patiently(question).await.ok()?;
-        Some(embedding_of(semantic.model_name(), vector))
+        Ok(put)
     }
 }

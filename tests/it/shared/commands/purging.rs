@@ -1,10 +1,12 @@
 //! Purges of Redis itself.
 
 use super::super::{count, counted, eventually, hit, written};
-use super::{ASKED, Desk, EXACT, OTHER, REWORDED, entries, is_known, started};
+use super::{ASKED, Desk, EXACT, OTHER, REWORDED, entries, is_known, ordered, started};
 use crate::world::chat_with;
 use crate::world::redis::{BOTH, Kind, Server};
 use crate::world::upstream::{Upstream, completion};
+use reprise::base::clock::Millis;
+use reprise::cache::codec::{self, Keys};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,4 +89,66 @@ async fn a_backup_from_before_a_purge_is_refused_where_the_purge_holds() {
     let said = desk.does(&["import", &file]).await;
     assert!(said.contains("0 entries, 0 known, 0 expired, 2 refused as purged"), "{said}");
     assert_eq!(entries(&server).await, 0);
+}
+
+/// Each line that has the text has every replica embed it and walk all that it holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_by_meaning_tells_its_text_once_and_its_entries_by_their_keys() {
+    let (server, upstream) = (Server::start(Kind::Eight), Upstream::start().await);
+    let desk = Desk::before(&upstream.url(), &server, "", "");
+    desk.warms(&[ASKED, OTHER]).await;
+    let without_model = started(&upstream, server.config(), super::super::exact).await;
+    assert_eq!(hit(&without_model, ASKED).await.text(), format!("To: {ASKED}"));
+    let said = desk.does(&["purge", "--near", REWORDED]).await;
+    assert!(said.contains("1 entries gone in Redis"), "{said}");
+    let lines: Vec<(String, Vec<Vec<u8>>)> = server.call(&["XRANGE", "reprise:1:purged", "-", "+"]).await;
+    let told = |line: &(String, Vec<Vec<u8>>)| String::from_utf8_lossy(&line.1[1]).contains(REWORDED);
+    assert_eq!((lines.len(), lines.iter().filter(|line| told(line)).count()), (2, 1));
+    eventually("who has no model goes by the keys", async || !is_known(&without_model, ASKED).await).await;
+    assert!(is_known(&without_model, OTHER).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_by_meaning_that_was_read_before_the_model_was_there_holds_when_it_is() {
+    let (server, upstream) = (Server::start(Kind::Eight), Upstream::start().await);
+    let desk = Desk::before(&upstream.url(), &server, "", "");
+    desk.warms(&[ASKED, OTHER]).await;
+    ordered(&server, json!({ "near": REWORDED }), 0).await;
+    let world = started(&upstream, server.config(), |_| ()).await;
+    world.has_model().await;
+    eventually("the purge holds", async || !is_known(&world, ASKED).await).await;
+    assert!(is_known(&world, OTHER).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_younger_than_the_order_by_its_clock_stays_and_is_counted() {
+    let (server, upstream) = (Server::start(Kind::Seven), Upstream::start().await);
+    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
+    desk.warms(&["one", "two"]).await;
+    let name = server.names("reprise:1:e:*").await.remove(0);
+    let bytes: Vec<u8> = server.call(&["GET", &name]).await;
+    let mut stored = codec::decode(&bytes, &Keys::none()).unwrap();
+    // By a machine whose clock is ahead.
+    stored.entry.stored = Millis(stored.entry.stored.0 + 60_000);
+    let ahead = codec::encode(&stored.entry, None, &Keys::none());
+    redis::cmd("SET").arg(&name).arg(ahead).exec_async(&mut server.line().await).await.unwrap();
+    let said = desk.does(&["purge", "--model", "gpt-test"]).await;
+    assert!(said.contains("1 entries gone in Redis"), "{said}");
+    assert!(said.contains("1 entries were recorded after this began, or this clock is behind"), "{said}");
+    assert_eq!(server.names("reprise:1:e:*").await, [name]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_set_of_more_dead_vectors_than_are_looked_at_in_one_go_is_emptied() {
+    let (server, upstream) = (Server::start(Kind::Eight), Upstream::start().await);
+    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
+    let mut pipe = redis::pipe();
+    for at in 0..2_100_u32 {
+        let member = *blake3::hash(&at.to_le_bytes()).as_bytes();
+        pipe.cmd("VADD").arg("reprise:1:v:of-old").arg("VALUES").arg(2).arg(at % 7 + 1).arg(at % 5 + 1);
+        pipe.arg(&member).ignore();
+    }
+    pipe.exec_async(&mut server.line().await).await.unwrap();
+    desk.does(&["purge", "--all"]).await;
+    assert_eq!(server.names("reprise:1:v:*").await, Vec::<String>::new());
 }

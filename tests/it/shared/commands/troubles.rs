@@ -1,14 +1,17 @@
 //! Redis away, full, or gone in the middle of a command.
 
+use super::super::roads::cluster;
 use super::{Desk, EXACT, entries, run};
 use crate::world::redis::{Kind, Server};
 use crate::world::upstream::Upstream;
 use serde_json::json;
 use std::fs;
+use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixStream};
 
@@ -138,6 +141,98 @@ async fn a_redis_that_goes_away_halfway_leaves_no_half_export_and_no_silent_end(
     assert!(code == Some(1) && said.contains("Redis is not reached"), "{said}");
     let left = entries(&server).await;
     assert!(left > 0 && left < 600, "{left}");
+    let gone = said.split(" entries are gone from Redis, and servers have been told").next();
+    let gone = gone.and_then(|before| before.rsplit(' ').next()).and_then(|gone| gone.parse::<usize>().ok());
+    // Of what was just being deleted nobody knows.
+    assert!(gone.is_some_and(|gone| gone > 0 && gone <= 600 - left), "{left} left: {said}");
     let said = desk.does(&["purge", "--model", "gpt-test"]).await;
     assert!(said.contains(&format!("{left} entries gone in Redis")), "{said}");
+}
+
+/// A proxy before Redis: the first answer to a call of this name is passed on when the mischief is done.
+pub async fn meddling(
+    socket: PathBuf,
+    call: &'static str,
+    mischief: impl Future<Output = ()> + Send + 'static,
+) -> SocketAddr {
+    type Mischief = Pin<Box<dyn Future<Output = ()> + Send>>;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let mischief: Arc<Mutex<Option<Mischief>>> = Arc::new(Mutex::new(Some(Box::pin(mischief))));
+    #[allow(clippy::disallowed_methods, reason = "the scene's own proxy")]
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (mischief, Ok(mut redis)) = (mischief.clone(), UnixStream::connect(&socket).await) else {
+                return;
+            };
+            tokio::spawn(async move {
+                let (mut from_client, mut to_client) = client.split();
+                let (mut from_redis, mut to_redis) = redis.split();
+                let (asked, word) = (AtomicBool::new(false), call.as_bytes());
+                let there = async {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
+                        if buffer[..length].windows(word.len()).any(|part| part == word) {
+                            asked.store(true, Ordering::SeqCst);
+                        }
+                        if to_redis.write_all(&buffer[..length]).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                let back = async {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(length @ 1..) = from_redis.read(&mut buffer).await {
+                        let due = asked.load(Ordering::SeqCst).then(|| mischief.lock().unwrap().take());
+                        if let Some(mischief) = due.flatten() {
+                            mischief.await;
+                        }
+                        if to_client.write_all(&buffer[..length]).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = there => {}
+                    () = back => {}
+                }
+            });
+        }
+    });
+    at
+}
+
+/// `SCAN` finds less and less there, and says nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_is_given_away_in_the_middle_of_a_walk_is_no_silent_half() {
+    let nodes = cluster(Kind::Eight).await;
+    let upstream = Upstream::start().await;
+    let desk = Desk::at(&upstream.url(), &format!("redis-cluster://127.0.0.1:{}", nodes[0].port), "", EXACT);
+    desk.warms(&["one", "two"]).await;
+    let slot: usize = nodes[0].server.call(&["CLUSTER", "KEYSLOT", "{reprise}"]).await;
+    let other: String = nodes[1].server.call(&["CLUSTER", "MYID"]).await;
+    let mut line = nodes[0].server.line().await;
+    let give = async move {
+        let mut give = redis::cmd("CLUSTER");
+        give.arg("SETSLOT").arg(slot).arg("MIGRATING").arg(other.trim());
+        give.exec_async(&mut line).await.unwrap();
+    };
+    let proxy = meddling(nodes[0].server.socket(), "SCAN", give).await;
+    let port = proxy.port().to_string();
+    let () = nodes[0].server.call(&["CONFIG", "SET", "cluster-announce-port", &port]).await;
+    let file = desk.file("backup");
+    let (code, said) = desk.run(&["export", &file]).await;
+    assert!(code == Some(1) && said.contains("answers with ASK; its slot is moving"), "{said}");
+    assert!(!Path::new(&file).exists());
+}
+
+/// As one does that saves, or runs somebody's script.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_busy_for_a_while_is_waited_for() {
+    let (server, upstream) = (Server::start(Kind::Seven), Upstream::start().await);
+    let desk = Desk::before(&upstream.url(), &server, "", EXACT);
+    desk.warms(&["one"]).await;
+    let () = server.call(&["CLIENT", "PAUSE", "3000", "ALL"]).await;
+    let said = desk.does(&["export", &desk.file("backup")]).await;
+    assert!(said.contains("1 entries"), "{said}");
 }

@@ -3,16 +3,17 @@
 //! It is put together as a server is, so scopes, keys, routes and encryption are what they are there. But it listens
 //! nowhere, asks no upstream, writes no file, and holds nobody to a rate or a budget.
 
-use super::{StartError, fleet};
+use super::{StartError, fleet, open_accounts};
 use crate::accounts::Accounts;
-use crate::accounts::keys::store::Unkept;
 use crate::base::clock::Clock;
-use crate::base::secret::{ScopeKey, Secret};
+use crate::base::fault::Kind;
+use crate::base::secret::Secret;
 use crate::base::tasks::Tasks;
 use crate::cache::Cache;
-use crate::cache::shared::bulk::Stopped;
+use crate::cache::shared::bulk::{PATIENCE, Stopped};
 use crate::config::{Config, StorePath};
 use crate::gateway::trust::{Trust, Watches};
+use crate::gateway::warm::{Brought, Warmed};
 use crate::gateway::{Gateway, Settings};
 use crate::semantic::Semantic;
 use crate::telemetry::metrics::Metrics;
@@ -30,8 +31,9 @@ const MEMORY: u64 = 32 << 20;
 /// What is to be done, and so what it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
+    /// With a model, if there is one: for the purges by meaning.
     Export,
-    /// With a model, if there is one: for what comes without a vector of it.
+    /// With a model, if there is one: for those, and for what comes without a vector of it.
     Import,
     Purge,
     /// With a model.
@@ -59,36 +61,42 @@ pub enum Unready {
 }
 
 /// One that is ready: Redis is reached. Dropped, its tasks are told to stop.
-pub struct Bench {
+pub struct Headless {
     gateway: Arc<Gateway>,
     tasks: Tasks,
     without_model: Option<String>,
 }
 
-impl Bench {
+impl Headless {
     /// # Errors
     /// No Redis in the config or at its place, a model that cannot be had, or keys that cannot be read.
-    pub async fn open(config: Config, work: Work) -> Result<Bench, Unready> {
+    pub async fn open(config: Config, work: Work) -> Result<Headless, Unready> {
         let config = fitted(config, work)?;
         let server = config.redis.as_ref().map(|redis| redis.server.shown()).unwrap_or_default();
-        let mut bench = Bench::assemble(config).await?;
-        if let Some(shared) = bench.gateway.cache.shared() {
-            shared.reached().await.map_err(|why| Unready::Unreached { server, why })?;
-        }
-        bench.without_model = match (work, bench.load_model(work).await) {
-            (_, Ok(())) => None,
-            (Work::Import, Err(why)) => Some(why),
+        let (model, without_model) = match (work, model(&config, work).await) {
+            (_, Ok(model)) => (model, None),
+            (Work::Import | Work::Export, Err(why)) => (None, Some(why)),
             (_, Err(why)) => return Err(Unready::NoModel(why)),
         };
-        Ok(bench)
+        let mut headless = Headless::assemble(config, model).await?;
+        headless.without_model = without_model;
+        if let Some(shared) = headless.cache().shared() {
+            shared.reached().await.map_err(|why| Unready::Unreached { server, why })?;
+        }
+        Ok(headless)
     }
 
-    async fn assemble(config: Config) -> Result<Bench, StartError> {
+    async fn assemble(config: Config, model: Option<Semantic>) -> Result<Headless, StartError> {
         let (clock, tasks, metrics) = (Clock::start(), Tasks::new(), Arc::new(Metrics::new()));
         let upstream = Upstream::new(&config, &metrics)?;
         let cache = Arc::new(Cache::new(config.cache.memory, clock.clone(), metrics.clone()));
+        // Before the fleet's purges are read: some of them are by meaning.
+        if let Some(model) = model {
+            cache.set_semantic(Arc::new(model));
+        }
         let scope_key = fleet::scope_key(&config, rand::random());
-        let accounts = accounts(&config, &clock, &metrics, &tasks, &scope_key).await?;
+        let accounts =
+            open_accounts(Accounts::unbooked, &config, (&clock, &metrics, &tasks), &scope_key).await?;
         fleet::join(&config, &scope_key, &cache, (&metrics, &clock), &tasks)
             .await
             .map_err(StartError::RedisCa)?;
@@ -96,42 +104,39 @@ impl Bench {
         let settings = ArcSwap::from_pointee(Settings { config, upstream, watches: Watches::default() });
         let tasks_of = tasks.clone();
         let gateway = Gateway { settings, cache, accounts, metrics, clock, tasks: tasks_of, trust };
-        Ok(Bench { gateway: Arc::new(gateway), tasks, without_model: None })
+        Ok(Headless { gateway: Arc::new(gateway), tasks, without_model: None })
     }
 
-    async fn load_model(&self, work: Work) -> Result<(), String> {
-        let config = &self.gateway.settings.load().config;
-        let wanted = match work {
-            Work::Export | Work::Purge => false,
-            Work::PurgeNear => true,
-            Work::Import | Work::Warm => config.wants_semantic(),
-        };
-        if !wanted {
-            return Ok(());
-        }
-        let mut semantic = config.semantic.clone();
-        if work == Work::PurgeNear {
-            semantic.threads = 1;
-        }
-        let loading =
-            tokio::task::spawn_blocking(move || Semantic::load_with(&semantic, semantic.runtime.as_deref()));
-        match loading.await {
-            Ok(Ok(loaded)) => self.gateway.cache.set_semantic(Arc::new(loaded)),
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err("loading the embedding model failed inside its library".to_owned()),
-        }
-        Ok(())
+    /// Makes an entry of an answer that somebody brings along, for who would get it from a server.
+    ///
+    /// # Errors
+    /// A request that is not cached, an answer that is not kept, or a key that is none, and why.
+    pub fn keep(&self, brought: Brought) -> Result<Warmed, String> {
+        self.gateway.keep(brought).map_err(|fault| match fault.kind {
+            Kind::KeyUnknown => self.no_such_key(),
+            _ => fault.message,
+        })
     }
 
-    pub fn gateway(&self) -> &Arc<Gateway> {
-        &self.gateway
+    fn no_such_key(&self) -> String {
+        let ledger = &self.gateway.settings.load().config.accounts.ledger;
+        match (&ledger.url, &ledger.path) {
+            (Some(_), _) => "no such key in the database of ledger.url, nor in the config".to_owned(),
+            (None, Some(folder)) => format!(
+                "no such key in {}, nor in the config; run it where the server's ledger lies, or set ledger.url",
+                folder.display()
+            ),
+            (None, None) => {
+                "no such key in the config; set ledger.path or ledger.url as for the server".to_owned()
+            }
+        }
     }
 
     pub fn cache(&self) -> &Arc<Cache> {
         &self.gateway.cache
     }
 
-    /// Why nothing is embedded, where it would have been.
+    /// Why nothing is compared by meaning, where it would have been.
     pub fn without_model(&self) -> Option<&str> {
         self.without_model.as_deref()
     }
@@ -142,24 +147,27 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Headless {
     fn drop(&mut self) {
         self.tasks.stop();
     }
 }
 
-/// Keys may lie in a database, which is waited for.
-async fn accounts(
-    config: &Config,
-    clock: &Clock,
-    metrics: &Arc<Metrics>,
-    tasks: &Tasks,
-    scopes: &ScopeKey,
-) -> Result<Accounts, Unkept> {
-    let (config, clock, metrics) = (config.clone(), clock.clone(), metrics.clone());
-    let (tasks, scopes) = (tasks.clone(), scopes.clone());
-    let opening = move || Accounts::unbooked(&config, clock, metrics, tasks, &scopes);
-    tokio::task::spawn_blocking(opening).await.unwrap_or(Err(Unkept::Nowhere))
+/// The model that the work takes, if it takes one.
+async fn model(config: &Config, work: Work) -> Result<Option<Semantic>, String> {
+    let wanted = match work {
+        Work::Purge => false,
+        Work::PurgeNear => true,
+        Work::Export | Work::Import | Work::Warm => config.wants_semantic(),
+    };
+    if !wanted {
+        return Ok(None);
+    }
+    let mut semantic = config.semantic.clone();
+    if matches!(work, Work::PurgeNear | Work::Export) {
+        semantic.threads = 1;
+    }
+    super::loaded(semantic).await.map(Some)
 }
 
 /// A server's config as the work takes it.
@@ -169,6 +177,8 @@ fn fitted(mut config: Config, work: Work) -> Result<Config, Unready> {
     }
     let Some(redis) = &mut config.redis else { return Err(Unready::NoRedis) };
     redis.timeout = redis.timeout.max(UNHURRIED);
+    // One that is busy accepts a connection and says nothing on it for a while.
+    redis.connect_timeout = redis.connect_timeout.max(PATIENCE);
     // What others learn is not fetched.
     redis.backlog = 0;
     if work != Work::Warm {
