@@ -51,7 +51,10 @@ impl Kept {
         };
         match Store::open(ledger).and_then(Open::read) {
             Ok((open, stored)) => {
-                if copy::read(folder)?.is_some_and(|(secret, _)| secret != open.store.secret()) {
+                // A copy that cannot be read is no reason: it is written anew.
+                if let Ok(Some((secret, _))) = copy::read(folder)
+                    && secret != open.store.secret()
+                {
                     return Err(Unkept::OtherFleet(folder.to_owned()));
                 }
                 let left = Store::left_in(folder)?;
