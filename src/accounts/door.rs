@@ -1,6 +1,7 @@
 //! The door: the ring of keys as it is now, kept up with the config and with the keys that are kept.
 
 use super::caller::Callers;
+use super::kept::{Kept, Open, Spent};
 use super::keys::store::{Store, Stored, Unkept};
 use super::keys::{Admitted, Key, Ring, Strangers, estimate};
 use super::ledger::{self, Charge};
@@ -9,12 +10,12 @@ use crate::base::clock::Clock;
 use crate::base::fault::{Fault, Kind};
 use crate::base::money::NanoUsd;
 use crate::config::accounts::Ledger;
-use crate::config::keys::{Keys, Listed};
+use crate::config::keys::Keys;
 use ahash::{AHashMap, AHashSet};
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use parking_lot::{Condvar, Mutex};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -41,8 +42,7 @@ struct Shared {
     spent: Spent,
     clock: Clock,
     ring: ArcSwap<Ring>,
-    /// Held while a new ring is made, so that two do not cross; never while anybody waits for a disk or a
-    /// database.
+    /// Held while a new ring is made, so that two do not cross; never while anybody waits for a database.
     sources: Mutex<Sources>,
     /// Where keys are kept, once it is there, and its version when it was read last. Held while it is read.
     store: Mutex<Option<Open>>,
@@ -55,82 +55,8 @@ struct Shared {
 struct Sources {
     config: Keys,
     stored: Vec<Stored>,
-}
-
-struct Open {
-    store: Store,
-    seen: i64,
-}
-
-impl std::fmt::Debug for Open {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Open at {}", self.seen)
-    }
-}
-
-/// By which books a key's budgets go on after a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spent {
-    /// By this replica's own: what the others spent they tell themselves.
-    Own,
-    /// By all that lie where the keys do.
-    All,
-}
-
-/// The keys at the start, and what they are hashed with.
-pub(super) struct Kept {
-    pub secret: [u8; 32],
-    stored: Vec<Stored>,
-    open: Option<Open>,
-}
-
-impl Kept {
-    /// Reads the keys of the folder, or of the fleet. While the fleet's database is away those count that were seen
-    /// there last. Blocks, ten seconds at most.
-    ///
-    /// # Errors
-    /// Keys are there and cannot be read: without them nobody could be told from anybody else.
-    pub fn read(ledger: &Ledger) -> Result<Kept, Unkept> {
-        let Some((folder, _)) = ledger.path.as_deref().zip(ledger.url.as_ref()) else {
-            let secret = super::kept_secret(ledger.path.as_deref());
-            let mut kept = Kept { secret, stored: Vec::new(), open: None };
-            if Store::is_there(ledger) {
-                let (open, stored) = Open::read(Store::open(ledger)?)?;
-                (kept.stored, kept.open) = (stored, Some(open));
-            }
-            return Ok(kept);
-        };
-        match Store::open(ledger).and_then(Open::read) {
-            Ok((open, stored)) => {
-                let left = Store::left_in(folder)?;
-                let lost = left.iter().filter(|key| !stored.iter().any(|other| other.id == key.id)).count();
-                if lost > 0 {
-                    tracing::warn!(
-                        "{lost} keys of keys.sqlite are not among those of the fleet and do not open: make them anew \
-                         with `reprise keys create`"
-                    );
-                }
-                Ok(Kept { secret: open.store.secret(), stored, open: Some(open) })
-            }
-            Err(wrong @ Unkept::Postgres(_)) => match copy::read(folder)? {
-                Some((secret, stored)) => {
-                    tracing::error!("{wrong}; until then keys are as they were last seen");
-                    Ok(Kept { secret, stored, open: None })
-                }
-                None => Err(wrong),
-            },
-            Err(wrong) => Err(wrong),
-        }
-    }
-}
-
-impl Open {
-    fn read(mut store: Store) -> Result<(Open, Vec<Stored>), Unkept> {
-        // Before its keys: what changes while they are read is seen at the next look.
-        let seen = store.version()?;
-        let stored = store.all()?;
-        Ok((Open { store, seen }, stored))
-    }
+    /// Ids of which it is not known yet what other replicas have spent.
+    uncharged: AHashSet<String>,
 }
 
 impl Door {
@@ -151,7 +77,11 @@ impl Door {
             spent,
             clock,
             ring: ArcSwap::from_pointee(Ring::default().with(strangers)),
-            sources: Mutex::new(Sources { config: config.clone(), stored: Vec::new() }),
+            sources: Mutex::new(Sources {
+                config: config.clone(),
+                stored: Vec::new(),
+                uncharged: AHashSet::new(),
+            }),
             store: Mutex::new(kept.open),
             closing: Mutex::new(false),
             wake: Condvar::new(),
@@ -193,7 +123,7 @@ impl Door {
         let mut sources = self.shared.sources.lock();
         if sources.config != *config {
             sources.config = config.clone();
-            self.shared.renew(&sources, &[]);
+            self.shared.renew(&mut sources);
             if self.shared.ring.load().counts_tokens() {
                 // Not here, as it takes its time; meanwhile bytes are counted.
                 std::thread::spawn(estimate::load);
@@ -235,11 +165,14 @@ impl Shared {
             return Ok(());
         }
         // Closed where it cannot be read: versions count from anew on each connection.
-        let store = held.take().map_or_else(|| Store::open(&self.ledger), |open| Ok(open.store))?;
-        if self.ledger.url.is_some() && store.secret() != self.secret {
+        let (open, stored) = match held.take().map(|open| Open::read(open.store)) {
+            Some(Ok(read)) => read,
+            // The connection may be one that was lost; the store may still be there.
+            Some(Err(_)) | None => Open::read(Store::open(&self.ledger)?)?,
+        };
+        if self.ledger.url.is_some() && open.store.secret() != self.secret {
             return Err(Unkept::OtherSecret);
         }
-        let (open, stored) = Open::read(store)?;
         *held = Some(open);
         self.take(stored, held);
         Ok(())
@@ -247,74 +180,76 @@ impl Shared {
 
     /// From now on these are the kept keys.
     fn take(&self, stored: Vec<Stored>, held: &mut Option<Open>) {
-        if let Some((folder, _)) = self.ledger.path.as_deref().zip(self.ledger.url.as_ref())
-            && held.is_some()
-            && let Err(wrong) = copy::write(folder, &self.secret, &stored)
-        {
-            tracing::error!("no copy of the fleet's keys is kept: {wrong}; a start needs the database");
-        }
-        let charges = match (held, self.spent) {
-            (Some(open), Spent::All) => self.charges(&mut open.store, &stored),
-            _ => Vec::new(),
-        };
         let mut sources = self.sources.lock();
         sources.stored = stored;
-        self.renew(&sources, &charges);
+        self.renew(&mut sources);
+        let stored = sources.stored.clone();
         drop(sources);
         if self.ring.load().counts_tokens() {
             estimate::load();
         }
-    }
-
-    /// What keys that are not in the ring yet were charged, by the books of all.
-    fn charges(&self, store: &mut Store, stored: &[Stored]) -> Vec<Charge> {
-        let ring = self.ring.load();
-        let known: AHashSet<&str> = ring.keys().iter().map(|key| &*key.id).collect();
-        let mut ids: Vec<String> = stored.iter().map(|key| key.id.clone()).collect();
-        ids.extend(self.sources.lock().config.listed.iter().map(Listed::id));
-        ids.retain(|id| !known.contains(&**id));
-        if ids.is_empty() {
-            return Vec::new();
+        let Some(open) = held else { return };
+        if let Some((folder, _)) = self.ledger.path.as_deref().zip(self.ledger.url.as_ref())
+            && let Err(wrong) = copy::write(folder, &self.secret, &stored)
+        {
+            tracing::error!("no copy of the fleet's keys is kept: {wrong}; a start needs the database");
         }
-        store.charges(&ids).unwrap_or_else(|wrong| {
-            tracing::error!("what keys have spent at other replicas is not known: {wrong}");
-            Vec::new()
-        })
+        self.charge(&mut open.store).unwrap_or_else(|wrong| {
+            tracing::error!("what keys have spent at other replicas is not known yet: {wrong}");
+        });
     }
 
-    /// A new ring. `charges`: what its keys have spent by other books than the replica's own.
-    fn renew(&self, sources: &Sources, charges: &[Charge]) {
+    /// A new ring.
+    fn renew(&self, sources: &mut Sources) {
         let before = self.ring.load_full();
         let ring = Ring::new(&self.secret, &sources.config, sources.stored.clone(), &before);
-        if let Some(folder) = &self.ledger.path {
-            self.recall(folder, charges, &ring, &before);
+        let known: AHashSet<&str> = before.keys().iter().map(|key| &*key.id).collect();
+        let fresh: Vec<&Arc<Key>> = ring.keys().iter().filter(|key| !known.contains(&*key.id)).collect();
+        self.recall(&fresh);
+        if self.spent == Spent::All {
+            sources.uncharged.extend(fresh.iter().map(|key| key.id.to_string()));
         }
         self.ring.store(Arc::new(ring));
     }
 
-    /// What keys that were not there before have spent already, by the ledger; by whichever books say more,
-    /// where there are others: some of our own rows may not have gone over yet.
-    fn recall(&self, folder: &Path, charges: &[Charge], ring: &Ring, before: &Ring) {
-        let known: AHashSet<&str> = before.keys().iter().map(|key| &*key.id).collect();
-        let fresh = ring.keys().iter().filter(|key| !known.contains(&*key.id));
-        let fresh: AHashMap<&str, &Arc<Key>> = fresh.map(|key| (&*key.id, key)).collect();
+    /// What keys that were not there before have spent already, by the replica's own ledger.
+    fn recall(&self, fresh: &[&Arc<Key>]) {
         if fresh.is_empty() {
             return;
         }
+        for ((id, day), usd) in self.own_charges() {
+            if let Some(key) = fresh.iter().find(|key| *key.id == *id) {
+                key.meter.recall(day, usd, self.clock.now());
+            }
+        }
+    }
+
+    /// What keys have spent elsewhere, by the books of all less our own; asked for once a key.
+    fn charge(&self, store: &mut Store) -> Result<(), Unkept> {
+        let ids: Vec<String> = self.sources.lock().uncharged.iter().cloned().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let charges = store.charges(&ids)?;
+        // Read after those: rows of ours that go over meanwhile must not count twice.
+        let (own, ring) = (self.own_charges(), self.ring.load());
+        for Charge { key: id, day, usd } in charges {
+            let ours = own.get(&(id.clone(), day)).copied().unwrap_or_default();
+            if let Some(key) = ring.keys().iter().find(|key| *key.id == *id) {
+                key.meter.recall(day, NanoUsd(usd.0.saturating_sub(ours.0)), self.clock.now());
+            }
+        }
+        self.sources.lock().uncharged.retain(|id| !ids.contains(id));
+        Ok(())
+    }
+
+    fn own_charges(&self) -> AHashMap<(String, u64), NanoUsd> {
+        let Some(folder) = &self.ledger.path else { return AHashMap::new() };
         let own = ledger::charges(folder).unwrap_or_else(|wrong| {
             tracing::error!("what keys have spent so far is not known: {wrong}");
             Vec::new()
         });
-        let mut sums: AHashMap<(&str, u64), NanoUsd> = AHashMap::new();
-        for charge in own.iter().chain(charges) {
-            let sum = sums.entry((&charge.key, charge.day)).or_default();
-            *sum = (*sum).max(charge.usd);
-        }
-        for ((id, day), usd) in sums {
-            if let Some(key) = fresh.get(id) {
-                key.meter.recall(day, usd, self.clock.now());
-            }
-        }
+        own.into_iter().map(|Charge { key, day, usd }| ((key, day), usd)).collect()
     }
 
     /// Looks at the kept keys until the door closes.
@@ -347,7 +282,7 @@ impl Shared {
         if let Some(open) = &mut *held
             && open.store.version().is_ok_and(|version| version == open.seen)
         {
-            return Ok(());
+            return self.charge(&mut open.store);
         }
         self.refresh_with(&mut held)
     }
@@ -373,7 +308,11 @@ mod tests {
             spent: Spent::Own,
             clock: Clock::start(),
             ring: ArcSwap::default(),
-            sources: Mutex::new(Sources { config: Keys::default(), stored: Vec::new() }),
+            sources: Mutex::new(Sources {
+                config: Keys::default(),
+                stored: Vec::new(),
+                uncharged: AHashSet::new(),
+            }),
             store: Mutex::new(None),
             closing: Mutex::new(false),
             wake: Condvar::new(),

@@ -31,19 +31,17 @@ impl Database {
             return Err(format!("has the scheme {}; {EXAMPLE}", url.scheme()));
         }
         let (mut ca, mut kept) = (None, Vec::new());
-        for (name, value) in url.query_pairs() {
-            match (&*name, &*value) {
-                ("sslrootcert", path) => ca = Some(PathBuf::from(path)),
-                ("sslmode", "verify-ca" | "verify-full") => {
-                    kept.push(("sslmode".to_owned(), "require".to_owned()))
-                }
-                _ => kept.push((name.into_owned(), value.into_owned())),
+        // What is kept is kept as it is written: the driver does not read every way to write a space.
+        for raw in url.query().unwrap_or_default().split('&').filter(|raw| !raw.is_empty()) {
+            let pair = url::form_urlencoded::parse(raw.as_bytes()).next();
+            match pair.as_ref().map(|(name, value)| (&**name, &**value)) {
+                Some(("sslrootcert", path)) => ca = Some(PathBuf::from(path)),
+                Some(("sslmode", "verify-ca" | "verify-full")) => kept.push("sslmode=require"),
+                _ => kept.push(raw),
             }
         }
-        url.set_query(None);
-        if !kept.is_empty() {
-            url.query_pairs_mut().extend_pairs(kept);
-        }
+        let kept = kept.join("&");
+        url.set_query(Some(&*kept).filter(|kept| !kept.is_empty()));
         if let Some(path) = ca.as_deref().filter(|path| !Path::is_file(path)) {
             return Err(format!("names {} as sslrootcert, and there is no such file", path.display()));
         }
@@ -79,10 +77,13 @@ impl Database {
     }
 }
 
-/// The library's own words name options, never a value.
+/// The library names what it does not know, and that may be a password with a `?` in it.
 fn unread(wrong: &tokio_postgres::Error) -> String {
-    let why = std::error::Error::source(wrong).map(|why| format!(": {why}")).unwrap_or_default();
-    format!("is no URL for Postgres ({wrong}{why}); {EXAMPLE}")
+    let why = std::error::Error::source(wrong).map(ToString::to_string).unwrap_or_default();
+    match why.starts_with("invalid value") {
+        true => format!("is no URL for Postgres ({why}); {EXAMPLE}"),
+        false => format!("is no URL for Postgres, or has a parameter that is not known; {EXAMPLE}"),
+    }
 }
 
 /// A URL without a password stands in the file itself; any other in a variable or a file of its own.
@@ -113,6 +114,10 @@ mod tests {
         assert_eq!(read.settings.get_password(), Some(&b"s3cret"[..]));
         assert_eq!(read.shown(), "Postgres books at db.example");
         assert!(read.speaks_tls());
+        let path = "postgres://h/books?options=-c%20search_path%3Da&sslmode=verify-ca&application_name=b";
+        let read = Database::read(path).unwrap();
+        assert_eq!(read.settings.get_options(), Some("-c search_path=a"));
+        assert_eq!(read.settings.get_ssl_mode(), SslMode::Require);
         let local = Database::read("postgres:///books?host=/run/postgresql&user=me").unwrap();
         assert_eq!(local.shown(), "Postgres books at /run/postgresql");
         assert!(!local.speaks_tls());
@@ -124,6 +129,7 @@ mod tests {
             ("redis://h/1", "scheme redis"),
             ("postgres://me:s3cret@h/books?sslmode=maybe", "sslmode"),
             ("postgres://me:s3cret@h/books?sslrootcert=/nowhere.pem", "no such file"),
+            ("postgres://h/books?s3cret=1", "not known"),
             ("postgres:///books", "no host"),
             ("me:s3cret@h/books", "URL"),
         ] {

@@ -33,6 +33,10 @@ pub enum Unlogged {
 pub fn init(log: &Log) -> Result<(), Unlogged> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|why| Unlogged::Filter { filter: log.filter.clone(), why: why.to_string() })?;
+    // At debug the driver writes down what each statement was given, the fleet's secret and keys' hashes among it.
+    let quiet = ["tokio_postgres=info", "tokio_postgres::query=info"];
+    let quiet = quiet.into_iter().filter_map(|directive| directive.parse().ok());
+    let filter = quiet.fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = if log.json { lines.json().try_init() } else { lines.compact().with_target(false).try_init() };
     set.map_err(|_| Unlogged::Twice)

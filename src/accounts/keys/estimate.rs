@@ -10,7 +10,10 @@
 //! as dense, 0.2 ms in English and 1.7 ms in Korean at most (2 cores, EPYC).
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::OnceLock;
 use tiktoken::CoreBpe;
 
@@ -32,15 +35,22 @@ pub struct Estimate {
     pub completion: u64,
 }
 
+/// What counts, as the client wrote it; all else is passed over.
 #[derive(Deserialize, Default)]
-struct Limits {
+struct Asked<'a> {
     max_completion_tokens: Option<u64>,
     max_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
     n: Option<u64>,
-    /// All that is not a limit.
-    #[serde(flatten)]
-    rest: serde_json::Map<String, Value>,
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    prompt: Option<&'a RawValue>,
+    input: Option<&'a RawValue>,
+    system: Option<&'a RawValue>,
+    instructions: Option<&'a RawValue>,
+    tools: Option<&'a RawValue>,
+    functions: Option<&'a RawValue>,
+    response_format: Option<&'a RawValue>,
 }
 
 static VOCABULARY: OnceLock<Option<&'static CoreBpe>> = OnceLock::new();
@@ -52,11 +62,10 @@ pub fn load() {
 
 /// Reads the body once more. `dialect` is its word.
 pub fn estimate(dialect: &str, body: &[u8]) -> Estimate {
-    let limits: Limits = serde_json::from_slice(body).unwrap_or_default();
-    let prompt = match VOCABULARY.get().copied().flatten() {
-        Some(vocabulary) if !limits.rest.is_empty() => Tally::of(vocabulary, &limits.rest),
-        _ => (body.len() as u64).div_ceil(BYTES_PER_TOKEN),
-    };
+    let limits: Asked<'_> = serde_json::from_slice(body).unwrap_or_default();
+    let counted = VOCABULARY.get().copied().flatten().map(|vocabulary| Tally::of(vocabulary, &limits));
+    let prompt =
+        counted.filter(|tokens| *tokens > 0).unwrap_or((body.len() as u64).div_ceil(BYTES_PER_TOKEN));
     if dialect == "embeddings" {
         return Estimate { prompt, completion: 0 };
     }
@@ -78,41 +87,27 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(vocabulary: &'static CoreBpe, request: &serde_json::Map<String, Value>) -> u64 {
+    fn of(vocabulary: &'static CoreBpe, asked: &Asked<'_>) -> u64 {
         let mut tally = Tally { vocabulary, seen: 0, tokens: 0, unseen: 0, fixed: 0 };
-        for (name, value) in request {
-            match (name.as_str(), value) {
-                ("messages", Value::Array(messages)) => {
-                    tally.fixed += PER_MESSAGE * (messages.len() as u64 + 1);
-                    tally.walk(value);
-                }
-                ("prompt" | "input" | "system" | "instructions", _) => tally.walk(value),
-                // Their names and braces count too.
-                ("tools" | "functions" | "response_format", _) => tally.text(&value.to_string()),
-                _ => {}
-            }
+        if let Some(messages) = asked.messages {
+            tally.fixed += PER_MESSAGE;
+            tally.read(messages, PER_MESSAGE);
+        }
+        for raw in [asked.prompt, asked.input, asked.system, asked.instructions].into_iter().flatten() {
+            tally.read(raw, 0);
+        }
+        // Their names and braces count too.
+        for raw in [asked.tools, asked.functions, asked.response_format].into_iter().flatten() {
+            tally.text(raw.get());
         }
         tally.sum()
     }
 
-    fn walk(&mut self, value: &Value) {
-        match value {
-            Value::String(text) if text.starts_with("data:") => self.fixed += PER_MEDIUM,
-            Value::String(text) => self.text(text),
-            // A prompt may come as tokens.
-            Value::Number(_) => self.fixed += 1,
-            Value::Array(parts) => parts.iter().for_each(|part| self.walk(part)),
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    match name.as_str() {
-                        "role" | "type" | "detail" | "id" | "tool_call_id" | "cache_control" => {}
-                        // Base64, of sound or an image.
-                        "data" | "file_data" => self.fixed += PER_MEDIUM,
-                        _ => self.walk(value),
-                    }
-                }
-            }
-            Value::Null | Value::Bool(_) => {}
+    /// `each`: tokens around each element. What is too deep to be taken apart counts as it is written.
+    fn read(&mut self, raw: &RawValue, each: u64) {
+        let mut reader = serde_json::Deserializer::from_str(raw.get());
+        if (Walk { tally: self, each }).deserialize(&mut reader).is_err() {
+            self.unseen += raw.get().len();
         }
     }
 
@@ -137,10 +132,93 @@ impl Tally {
     }
 }
 
+/// Through a value without building it.
+struct Walk<'t> {
+    tally: &'t mut Tally,
+    /// Tokens around each element of a list.
+    each: u64,
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        match is_medium(text) {
+            true => self.tally.fixed += PER_MEDIUM,
+            false => self.tally.text(text),
+        }
+        Ok(())
+    }
+
+    /// A prompt may come as tokens.
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.tally.fixed += 1;
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Walk { tally: self.tally, each: 0 })?.is_some() {
+            self.tally.fixed += self.each;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while let Some(name) = fields.next_key::<Cow<'_, str>>()? {
+            match &*name {
+                "role" | "type" | "detail" | "id" | "tool_call_id" | "cache_control" => {
+                    fields.next_value::<IgnoredAny>()?;
+                }
+                // Base64, of sound or an image.
+                "data" | "file_data" => {
+                    fields.next_value::<IgnoredAny>()?;
+                    self.tally.fixed += PER_MEDIUM;
+                }
+                _ => fields.next_value_seed(Walk { tally: self.tally, each: 0 })?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A data URL, as `data:image/png;base64,iVBOR…`.
+fn is_medium(text: &str) -> bool {
+    let head = text.as_bytes().get(..100.min(text.len())).unwrap_or_default();
+    head.starts_with(b"data:") && head.windows(8).any(|window| window == b";base64,")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn prompt(request: &Value) -> u64 {
         load();
@@ -169,6 +247,18 @@ mod tests {
         let parts = json!([{"type": "text", "text": "tiktoken is great!"}]);
         assert_eq!(prompt(&json!({"messages": [{"role": "user", "content": parts}]})), 12);
         assert_eq!(prompt(&json!({"model": "m", "messages": []})), PER_MESSAGE);
+    }
+
+    #[test]
+    fn a_hostile_body_costs_no_more_than_its_bytes_and_keeps_its_limit() {
+        load();
+        let deep =
+            format!(r#"{{"max_tokens": 7, "messages": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        let held = estimate("chat_completions", deep.as_bytes());
+        assert_eq!((held.completion, held.prompt), (7, 50_000 + PER_MESSAGE));
+        let odd = br#"{"max_tokens": 7, "seed": 1e999, "messages": [{"content": "tiktoken is great!"}]}"#;
+        assert_eq!(estimate("chat_completions", odd), Estimate { prompt: 12, completion: 7 });
+        assert_eq!(prompt(&json!({"input": "data: tiktoken is great!"})), 8);
     }
 
     #[test]

@@ -34,6 +34,11 @@ pub enum Unkept {
     Hash,
     #[error("the fleet's secret is another than at the start, so no key can be told; restart this replica")]
     OtherSecret,
+    #[error(
+        "the database of ledger.url is another fleet's, or was made anew by somebody without its keys, than the one \
+         that keys.copy in {0} was seen in; to fill it from there drop its tables reprise_*, to join it remove keys.copy"
+    )]
+    OtherFleet(PathBuf),
 }
 
 /// A key as it is kept.
@@ -85,8 +90,21 @@ impl Store {
     pub fn open(ledger: &Ledger) -> Result<Store, Unkept> {
         let folder = ledger.path.as_deref().ok_or(Unkept::Nowhere)?;
         let Some(database) = &ledger.url else { return Store::in_folder(folder) };
-        let (place, secret) = postgres::keys::open(database, &postgres::Founder::of(folder)?)?;
-        Ok(Store { place: Box::new(place), secret })
+        let session = postgres::Session::open(database, folder)?;
+        Store::of_fleet(session)
+    }
+
+    /// Opens keys that are there, and makes nothing: for who only reads them.
+    pub fn look(ledger: &Ledger) -> Result<Store, Unkept> {
+        match &ledger.url {
+            Some(database) => Store::of_fleet(postgres::Session::to_read(database)?),
+            None => Store::open(ledger),
+        }
+    }
+
+    fn of_fleet(mut session: postgres::Session) -> Result<Store, Unkept> {
+        let secret = session.secret()?;
+        Ok(Store { place: Box::new(session), secret })
     }
 
     /// Opens the keys in `folder`, and makes the file where it is absent.

@@ -1,24 +1,21 @@
 //! The virtual keys of a fleet.
 
-use super::{Founder, Session, Trouble};
+use super::{Session, Trouble, begin};
 use crate::accounts::keys::store::{Added, Place, Stored, Unkept, signed, unsigned};
 use crate::accounts::ledger::Charge;
 use crate::base::money::NanoUsd;
-use crate::config::database::Database;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{GenericClient, Row, Transaction};
+use tokio_postgres::{Row, Transaction};
 
 const COLUMNS: &str = "id, hash, old_hash, old_until, created, expires, disabled, settings";
 
-/// The keys in `database`, and what their hashes are keyed with.
-///
-/// # Errors
-/// The database cannot be used, or holds no secret.
-pub fn open(database: &Database, founder: &Founder) -> Result<(Session, [u8; 32]), Unkept> {
-    let mut session = Session::open(database, founder)?;
-    let secret: Vec<u8> = session
-        .step(async |client| client.query_one("SELECT secret FROM reprise_fleet", &[]).await?.try_get(0))?;
-    Ok((session, secret.try_into().map_err(|_| Unkept::Hash)?))
+impl Session {
+    /// What the keys' hashes are keyed with.
+    pub fn secret(&mut self) -> Result<[u8; 32], Unkept> {
+        let asked = "SELECT secret FROM reprise_fleet";
+        let secret: Vec<u8> = self.step(async |client| client.query_one(asked, &[]).await?.try_get(0))?;
+        secret.try_into().map_err(|_| Unkept::Hash)
+    }
 }
 
 impl Place for Session {
@@ -36,12 +33,13 @@ impl Place for Session {
     fn add(&mut self, key: &Stored) -> Result<Added, Unkept> {
         let settings = key.settings()?;
         let added = self.step(async |client| {
-            let step = client.transaction().await?;
-            if let Err(wrong) = insert_with(&step, key, &settings).await {
-                return match wrong.code() {
-                    Some(&SqlState::UNIQUE_VIOLATION) => Ok(Added::NameTaken),
-                    _ => Err(wrong),
-                };
+            let step = begin(client).await?;
+            if let Err(wrong) = insert(&step, key, &settings).await {
+                if wrong.code() != Some(&SqlState::UNIQUE_VIOLATION) {
+                    return Err(wrong);
+                }
+                step.rollback().await?;
+                return Ok(Added::NameTaken);
             }
             changed(&step).await?;
             step.commit().await?;
@@ -59,13 +57,17 @@ impl Place for Session {
             WHERE id = $1";
         let shown = self.shown.clone();
         self.step(async |client| {
-            let step = client.transaction().await?;
+            let step = begin(client).await?;
             let Some(row) = step.query_opt(&asked, &[&word]).await? else {
+                step.rollback().await?;
                 return Ok(Err(Unkept::Unknown(word.to_owned())));
             };
             let mut key = match read(&row, &shown) {
                 Ok(key) => key,
-                Err(wrong) => return Ok(Err(wrong)),
+                Err(wrong) => {
+                    step.rollback().await?;
+                    return Ok(Err(wrong));
+                }
             };
             change(&mut key);
             let (old, until) = key.old.unzip();
@@ -99,14 +101,8 @@ async fn changed(step: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
     Ok(())
 }
 
-/// A key of the first replica's own. One whose settings cannot be written cannot have been read either.
-pub(super) async fn insert(step: &Transaction<'_>, key: &Stored) -> Result<(), tokio_postgres::Error> {
-    let Ok(settings) = key.settings() else { return Ok(()) };
-    insert_with(step, key, &settings).await
-}
-
-async fn insert_with(
-    step: &impl GenericClient,
+pub(super) async fn insert(
+    step: &Transaction<'_>,
     key: &Stored,
     settings: &str,
 ) -> Result<(), tokio_postgres::Error> {

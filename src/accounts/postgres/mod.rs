@@ -21,6 +21,7 @@ pub(super) mod outbox;
 mod rows;
 mod tables;
 
+use crate::accounts::keys::store::Unkept;
 use crate::accounts::ledger::report::Group;
 use crate::config::database::Database;
 use rustls::ClientConfig;
@@ -29,14 +30,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio_postgres::Client;
 use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
-
-pub use tables::Founder;
 
 /// The longest that one step may take: a connection, a batch, a report.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -73,13 +73,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, and makes the tables where they are absent. `founder`: what the first replica of all puts into them.
+    /// Connects, and makes the tables where they are absent, with what `folder` has to give: the first replica's
+    /// secret and keys, or what this one last saw of a fleet whose database was lost.
     ///
     /// # Errors
-    /// `Trouble`, after ten seconds at most.
-    pub fn open(database: &Database, founder: &Founder) -> Result<Session, Trouble> {
+    /// The database cannot be used; each step takes five seconds at most.
+    pub fn open(database: &Database, folder: &Path) -> Result<Session, Unkept> {
         let mut session = Session::connect(database)?;
-        session.found(founder)?;
+        session.found(folder)?;
         Ok(session)
     }
 
@@ -127,6 +128,8 @@ impl Session {
     /// Lines of a text and so many numbers, as a report groups them. A sum of nothing is `None`.
     pub fn grouped(&mut self, text: &str, span: [i64; 2], numbers: usize) -> Result<Vec<Group>, Trouble> {
         self.step_within(LONG, async |client| {
+            // One that we no longer wait for ends there too.
+            client.batch_execute(&format!("SET statement_timeout = {}", LONG.as_millis())).await?;
             let rows = client.query(text, &[&span[0], &span[1]]).await?;
             let numbers = 1..=numbers;
             let group = |row: &tokio_postgres::Row| {
@@ -136,6 +139,14 @@ impl Session {
             rows.iter().map(group).collect()
         })
     }
+}
+
+/// A transaction that the server ends when nobody goes on with it: a machine that is lost in the middle must not
+/// keep its rows locked.
+async fn begin(client: &mut Client) -> Result<Transaction<'_>, tokio_postgres::Error> {
+    let step = client.transaction().await?;
+    step.batch_execute("SET LOCAL idle_in_transaction_session_timeout = '10s'").await?;
+    Ok(step)
 }
 
 impl Drop for Session {

@@ -5,7 +5,7 @@
 //! while the database was away, or before there was one, goes over when it is there.
 
 use super::rows::{File, Placed};
-use super::{Founder, Session, Trouble};
+use super::{Session, Trouble};
 use crate::accounts::keys::store::Unkept;
 use crate::accounts::ledger::Unwritten;
 use crate::base::clock::Clock;
@@ -23,7 +23,10 @@ use tokio::time::Instant;
 const PACE: Duration = Duration::from_millis(200);
 /// After one that failed.
 const PACE_AWAY: Duration = Duration::from_secs(1);
-/// How long a flush waits.
+/// Rows in one transaction, and in one that was too slow again and again.
+const BATCH: i64 = 5_000;
+const LEAST: i64 = 50;
+/// How long a flush and a drain wait.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Between two looks for rows that are too old.
 const SWEEP: Duration = Duration::from_secs(3_600);
@@ -83,6 +86,7 @@ impl Outbox {
             file: None,
             session: None,
             gone: None,
+            most: BATCH,
             swept: None,
             troubled: false,
         };
@@ -98,9 +102,11 @@ impl Outbox {
     pub fn flush(&self) {
         let mut state = self.shared.state.lock();
         state.asked += 1;
-        let ticket = state.asked;
+        let (ticket, began) = (state.asked, Instant::now());
         self.shared.wake.notify_one();
-        while state.done < ticket && !self.shared.gone.wait_for(&mut state, FLUSH).timed_out() {}
+        while state.done < ticket && began.elapsed() < FLUSH {
+            self.shared.gone.wait_for(&mut state, FLUSH.saturating_sub(began.elapsed()));
+        }
     }
 }
 
@@ -126,8 +132,11 @@ struct Carrier {
     session: Option<Session>,
     /// The number of the last row that has gone over, once it is known.
     gone: Option<i64>,
-    /// The number of the last row at the start.
+    /// The number of the last row at the start, and of those that were sent since. Where it could not be read, a
+    /// copy that was put back is not told from any other.
     newest: i64,
+    /// Rows in the next transaction.
+    most: i64,
     swept: Option<Instant>,
     /// Whether the last attempt failed: the log says so once.
     troubled: bool,
@@ -167,6 +176,9 @@ impl Carrier {
 
     fn stuck(&mut self, wrong: &Stuck) {
         self.session = None;
+        if matches!(wrong, Stuck::There(Trouble::Silent(..))) {
+            self.most = (self.most / 2).max(LEAST);
+        }
         if matches!(wrong, Stuck::Here(_)) {
             self.file = None;
         }
@@ -179,7 +191,7 @@ impl Carrier {
     /// Rows that have not gone over.
     fn left(&self) -> i64 {
         let newest = self.file.as_ref().and_then(|file| file.newest().ok()).unwrap_or(self.newest);
-        newest.saturating_sub(self.gone.unwrap_or(0)).max(0)
+        self.gone.map_or(0, |gone| newest.saturating_sub(gone).max(0))
     }
 
     /// All that the file has.
@@ -189,7 +201,7 @@ impl Carrier {
             self.file = Some(file);
         }
         if self.session.is_none() {
-            self.session = Some(Session::open(&self.database, &Founder::of(&self.folder)?)?);
+            self.session = Some(Session::open(&self.database, &self.folder)?);
             self.gone = None;
         }
         let Some((file, session)) = self.file.as_mut().zip(self.session.as_mut()) else { return Ok(()) };
@@ -207,12 +219,20 @@ impl Carrier {
                 }
             }
         };
+        let mut closing = None;
         loop {
             self.gone = Some(gone);
-            let batch = file.after(gone)?;
+            if self.shared.state.lock().closing && closing.get_or_insert_with(Instant::now).elapsed() > FLUSH
+            {
+                // The next start brings the rest.
+                return Ok(());
+            }
+            let batch = file.after(gone, self.most)?;
             if batch.rows.is_empty() {
                 break;
             }
+            // Before it is sent: it may come there, and the word that it did be lost.
+            self.newest = self.newest.max(batch.last);
             gone = match session.place(&file.name, gone, &batch)? {
                 Placed::Yes => batch.last,
                 Placed::After(there) => {
@@ -222,8 +242,7 @@ impl Carrier {
                     there
                 }
             };
-            // From now on a number beyond these is no sign of a copy.
-            self.newest = self.newest.max(gone);
+            self.most = (self.most * 2).min(BATCH);
         }
         self.sweep()
     }
@@ -242,5 +261,6 @@ impl Carrier {
 }
 
 fn newest_in(folder: &Path) -> i64 {
-    File::open(folder).ok().flatten().and_then(|file| file.newest().ok()).unwrap_or(0)
+    let newest = File::open(folder).and_then(|file| file.map_or(Ok(0), |file| file.newest()));
+    newest.unwrap_or(i64::MAX)
 }

@@ -1,7 +1,7 @@
 //! Rows as they leave a replica's own ledger, and as they come to the database.
 
 use super::outbox::Stuck;
-use super::{Session, Trouble};
+use super::{Session, Trouble, begin};
 use crate::accounts::keys::period;
 use crate::accounts::ledger;
 use crate::base::clock::Millis;
@@ -13,8 +13,6 @@ use tokio_postgres::Transaction;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 
-/// Rows in one transaction.
-const BATCH: usize = 5_000;
 /// Rows that one step deletes.
 const PIECE: i64 = 20_000;
 
@@ -88,12 +86,13 @@ impl File {
         Ok(())
     }
 
-    pub fn after(&self, gone: i64) -> Result<Batch, Stuck> {
+    /// Up to `most` rows.
+    pub fn after(&self, gone: i64, most: i64) -> Result<Batch, Stuck> {
         let (texts, numbers) = (TEXTS.join(", "), NUMBERS.join(", "));
         let asked =
             format!("SELECT {texts}, {numbers}, charged, id FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2");
         let mut asked = self.ledger.prepare_cached(&asked)?;
-        let mut found = asked.query((gone, BATCH as i64))?;
+        let mut found = asked.query((gone, most))?;
         let mut batch = Batch { rows: Vec::new(), charged: BTreeMap::new(), last: gone };
         while let Some(row) = found.next()? {
             let session = read(row)?;
@@ -134,20 +133,23 @@ impl Session {
 
     pub(super) fn place(&mut self, name: &str, gone: i64, batch: &Batch) -> Result<Placed, Trouble> {
         self.step(async |client| {
-            let step = client.transaction().await?;
-            // A connection that is lost in the middle must not keep the row for longer than this.
-            step.batch_execute("SET LOCAL idle_in_transaction_session_timeout = '10s'").await?;
+            let step = begin(client).await?;
             let asked = "SELECT shipped FROM reprise_outbox WHERE name = $1 FOR UPDATE";
             let there: i64 = step.query_one(asked, &[&name]).await?.try_get(0)?;
             if there != gone {
+                step.rollback().await?;
                 return Ok(Placed::After(there));
             }
             copy(&step, name, &batch.rows).await?;
-            let charge = "INSERT INTO reprise_charge (key, day, usd) VALUES ($1, $2, $3)
-                ON CONFLICT (key, day) DO UPDATE SET usd = reprise_charge.usd + excluded.usd";
-            // In the order of the map, so that two replicas never wait for each other.
-            for ((key, day), usd) in &batch.charged {
-                step.execute(charge, &[key, day, usd]).await?;
+            if !batch.charged.is_empty() {
+                let charge = "INSERT INTO reprise_charge (key, day, usd)
+                    SELECT * FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[])
+                    ON CONFLICT (key, day) DO UPDATE SET usd = reprise_charge.usd + excluded.usd";
+                // In the order of the map, so that two replicas never wait for each other.
+                let (keys, days): (Vec<&str>, Vec<i64>) =
+                    batch.charged.keys().map(|(key, day)| (&**key, *day)).unzip();
+                let sums: Vec<i64> = batch.charged.values().copied().collect();
+                step.execute(charge, &[&keys, &days, &sums]).await?;
             }
             let mark = "UPDATE reprise_outbox SET shipped = $2 WHERE name = $1";
             step.execute(mark, &[&name, &batch.last]).await?;

@@ -1,6 +1,6 @@
 //! The tables. Whoever comes first makes them, and gives the fleet its secret.
 
-use super::{Session, Trouble, VERSION, copy};
+use super::{LONG, Session, Trouble, VERSION, begin, copy};
 use crate::accounts::keys::store::{self, Store, Stored, Unkept};
 use std::path::Path;
 
@@ -63,9 +63,9 @@ CREATE TABLE reprise_outbox (
 ";
 
 /// What the first replica gives to the fleet: a secret, and the keys that are hashed with it.
-pub struct Founder {
-    pub secret: [u8; 32],
-    pub keys: Vec<Stored>,
+struct Founder {
+    secret: [u8; 32],
+    keys: Vec<Stored>,
 }
 
 impl Founder {
@@ -74,7 +74,7 @@ impl Founder {
     ///
     /// # Errors
     /// It is there, and cannot be read.
-    pub fn of(folder: &Path) -> Result<Founder, Unkept> {
+    fn of(folder: &Path) -> Result<Founder, Unkept> {
         if let Some((secret, keys)) = copy::read(folder)? {
             return Ok(Founder { secret, keys });
         }
@@ -83,28 +83,28 @@ impl Founder {
 }
 
 impl Session {
-    /// Makes the tables where they are absent.
-    pub(super) fn found(&mut self, founder: &Founder) -> Result<(), Trouble> {
-        self.step(async |client| {
-            let there = client.query_one("SELECT to_regclass('reprise_fleet') IS NOT NULL", &[]).await?;
-            if !there.try_get::<_, bool>(0)? {
-                let making = client.transaction().await?;
+    /// Makes the tables where they are absent, with what `folder` has to give.
+    pub(super) fn found(&mut self, folder: &Path) -> Result<(), Unkept> {
+        let asked = "SELECT to_regclass('reprise_fleet') IS NOT NULL";
+        if !self.step(async |client| client.query_one(asked, &[]).await?.try_get(0))? {
+            let Founder { secret, keys } = Founder::of(folder)?;
+            let settings: Vec<String> = keys.iter().map(Stored::settings).collect::<Result<_, _>>()?;
+            self.step_within(LONG, async |client| {
+                let making = begin(client).await?;
                 making.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
                 // Another replica may have been here while we waited.
-                let there = making.query_one("SELECT to_regclass('reprise_fleet') IS NOT NULL", &[]).await?;
-                if !there.try_get::<_, bool>(0)? {
+                if !making.query_one(asked, &[]).await?.try_get::<_, bool>(0)? {
                     making.batch_execute(TABLES).await?;
                     let first = "INSERT INTO reprise_fleet (version, secret) VALUES ($1, $2)";
-                    making.execute(first, &[&VERSION, &founder.secret.as_slice()]).await?;
-                    for key in &founder.keys {
-                        super::keys::insert(&making, key).await?;
+                    making.execute(first, &[&VERSION, &secret.as_slice()]).await?;
+                    for (key, settings) in keys.iter().zip(&settings) {
+                        super::keys::insert(&making, key, settings).await?;
                     }
                 }
-                making.commit().await?;
-            }
-            Ok(())
-        })?;
-        self.check()
+                making.commit().await
+            })?;
+        }
+        Ok(self.check()?)
     }
 
     /// Whether the tables are of this version.

@@ -120,7 +120,8 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         return Err(Failure::other("no key can be kept, as ledger.path is \"\"; set it to a folder"));
     };
     let now = Clock::start().now();
-    let mut store = Store::open(ledger).map_err(Failure::other)?;
+    let open = if matches!(args.command, Command::List) { Store::look } else { Store::open };
+    let mut store = open(ledger).map_err(Failure::other)?;
     let at = Office { folder, now, audits: ledger.audit != Audit::Off };
     at.serve(args.command, &mut store, out)
 }

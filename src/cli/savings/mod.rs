@@ -70,7 +70,7 @@ fn names(config: &Config) -> Result<Vec<Caller>, Failure> {
     names.extend(listed.iter().map(|key| named(key.id(), &key.grant)));
     let ledger = &config.accounts.ledger;
     if Store::is_there(ledger) {
-        let kept = Store::open(ledger).and_then(|mut store| store.all()).map_err(Failure::other)?;
+        let kept = Store::look(ledger).and_then(|mut store| store.all()).map_err(Failure::other)?;
         names.extend(kept.into_iter().map(|key| named(key.id, &key.grant)));
     }
     Ok(names)

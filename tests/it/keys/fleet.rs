@@ -8,6 +8,7 @@ use crate::world::{Answer, World, read};
 use reprise::accounts::keys::store::Store;
 use reprise::app;
 use reprise::base::secret::Secret;
+use reprise::config::accounts::Ledger;
 use reprise::config::keys::Grant;
 use reprise::config::{CacheMode, Config, Flags, Source, StorePath};
 use serde_json::json;
@@ -120,8 +121,7 @@ async fn while_the_database_is_away_keys_stay_as_they_were_and_so_they_do_over_a
 async fn a_first_start_without_the_database_says_what_to_do() {
     let (mut server, folder) = (Server::start(), TempDir::new().unwrap());
     server.kill();
-    let flags = Flags { upstream: Some("http://127.0.0.1:9".to_owned()), ..Flags::default() };
-    let mut config = Config::read(&Source::new(None, [], flags)).unwrap();
+    let mut config = Config::read(&Source::new(None, [], upstream_flags())).unwrap();
     of_fleet(&server, folder.path())(&mut config);
     config.server.listen.set_port(0);
     config.server.admin_listen.set_port(0);
@@ -165,6 +165,42 @@ async fn keys_that_were_made_alone_come_along() {
     let other = TempDir::new().unwrap();
     let b = replica(&upstream, &server, other.path()).await;
     assert_eq!(b.send_as(&key.text, &priced("q")).await.status, 200);
+}
+
+/// Whoever only reads makes nothing, and a secret that somebody else put in place of the fleet's is not taken.
+#[tokio::test]
+async fn a_stranger_cannot_take_the_fleets_place() {
+    let (server, upstream) = (Server::start(), Upstream::start().await);
+    let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let tables = "SELECT count(*) FROM pg_class WHERE relname LIKE 'reprise%'";
+    let ledger = |folder: &TempDir| Ledger { url: server.config(), ..Ledger::at(folder.path()) };
+    let look = |ledger: Ledger| tokio::task::spawn_blocking(move || Store::look(&ledger).map(drop));
+    look(ledger(&folders[1])).await.unwrap().unwrap_err();
+    assert_eq!(server.number(tables).await, 0);
+
+    let world = replica(&upstream, &server, folders[0].path()).await;
+    let key = made(&world, json!({ "name": "a" })).await;
+    world.server.drain().await;
+    drop(world);
+    server.rows("DROP TABLE reprise_fleet, reprise_key, reprise_entry, reprise_charge, reprise_outbox").await;
+    let stranger = ledger(&folders[1]);
+    tokio::task::spawn_blocking(move || Store::open(&stranger).map(drop)).await.unwrap().unwrap();
+    let opening = ledger(&folders[0]);
+    let mut config = Config::read(&Source::new(None, [], upstream_flags())).unwrap();
+    config.accounts.ledger = opening;
+    config.server.listen.set_port(0);
+    config.server.admin_listen.set_port(0);
+    config.store.path = StorePath::Off;
+    let refused = app::start(config).await.err().expect("refused").to_string();
+    assert!(refused.contains("keys.copy") && refused.contains("drop"), "{refused}");
+    // As it says.
+    server.rows("DROP TABLE reprise_fleet, reprise_key, reprise_entry, reprise_charge, reprise_outbox").await;
+    let world = replica(&upstream, &server, folders[0].path()).await;
+    assert_eq!(world.send_as(&key, &priced("q")).await.status, 200);
+}
+
+fn upstream_flags() -> Flags {
+    Flags { upstream: Some("http://127.0.0.1:9".to_owned()), ..Flags::default() }
 }
 
 /// A container's disk goes with it; what its keys have spent does not.

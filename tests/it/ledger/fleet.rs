@@ -1,7 +1,7 @@
 //! The books of several replicas in one Postgres, a real one: every row once, whatever happens in between.
 
 use super::{column, priced};
-use crate::world::postgres::Server;
+use crate::world::postgres::{Relay, Server};
 use crate::world::tls::{Authority, free_port};
 use crate::world::upstream::Upstream;
 use crate::world::{World, chat_with};
@@ -108,6 +108,26 @@ async fn what_is_written_while_the_database_is_away_goes_over_once() {
     world.server.drain().await;
     assert_eq!(server.number(ROWS).await, 63, "a drain takes the rest along");
     assert_eq!(server.number("SELECT count(*) FROM reprise_entry WHERE model LIKE 'a_b'").await, 1);
+}
+
+#[tokio::test]
+async fn rows_whose_arrival_nobody_heard_of_do_not_come_twice() {
+    let (server, upstream, folder) = (Server::start(), Upstream::start().await, TempDir::new().unwrap());
+    let relay = Relay::before(&server);
+    let world = replica(&upstream, relay.config(), folder.path()).await;
+    world.send(&priced("before")).await;
+    world.until_metric("reprise_ledger_rows_unshipped", 0).await;
+    for round in 1..=3 {
+        relay.lose(1);
+        for number in 0..5 {
+            world.send(&priced(&format!("q {round} {number}"))).await;
+        }
+        world.until_metric("reprise_ledger_ship_failures_total", round).await;
+        world.until_metric("reprise_ledger_rows_unshipped", 0).await;
+    }
+    world.server.drain().await;
+    assert_eq!(server.number(ROWS).await, 16);
+    assert_eq!(server.number("SELECT count(DISTINCT replica) FROM reprise_entry").await, 1);
 }
 
 #[tokio::test]

@@ -79,6 +79,19 @@ struct Asked {
 }
 
 impl Asked {
+    fn plain() -> Asked {
+        Asked {
+            caller: 0,
+            namespace: false,
+            model: 0,
+            system: 0,
+            parameter: 0,
+            organisation: false,
+            version: false,
+            turns: false,
+        }
+    }
+
     fn strategy() -> impl Strategy<Value = Asked> {
         let switches = (any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
         (0..callers().len(), 0..MODELS.len(), 0..SYSTEMS.len(), 0..4usize, switches).prop_map(
@@ -362,6 +375,12 @@ fn never_crosses(by: ScopeBy, redis: Option<Kind>, folder: Option<&Path>) {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
+    // Few of those that are drawn share at all.
+    for reworded in [false, true] {
+        let first = Asked::plain();
+        let case = Case { second: first.clone(), first, topic: 0, reworded, places: (0, 1) };
+        runtime.block_on(place.check(&case)).unwrap_or_else(|lost| panic!("{lost}"));
+    }
     let run = TestRunner::new(settings).run(&cases(), |case| runtime.block_on(place.check(&case)));
     run.unwrap_or_else(|crossed| panic!("{crossed}"));
     let [exactly, by_meaning, apart] = place.seen.get();

@@ -2,12 +2,15 @@
 
 use reprise::config::database::Database;
 use std::fs::Permissions;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, Row};
 
@@ -118,6 +121,57 @@ impl Drop for Server {
             self.kill();
         }
     }
+}
+
+/// Between a server and its clients; it can lose the answer to a COMMIT.
+pub struct Relay {
+    folder: TempDir,
+    loses: Arc<AtomicUsize>,
+}
+
+impl Relay {
+    pub fn before(server: &Server) -> Relay {
+        let (folder, loses) = (TempDir::new().expect("a folder"), Arc::<AtomicUsize>::default());
+        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
+        let (there, counted) = (server.folder.path().join(".s.PGSQL.5432"), loses.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let server = UnixStream::connect(&there).expect("the server");
+                let (from, to) = (client.try_clone().expect("a copy"), server.try_clone().expect("a copy"));
+                let loses = counted.clone();
+                std::thread::spawn(move || carry(from, to, &loses));
+                std::thread::spawn(move || carry(server, client, &AtomicUsize::new(0)));
+            }
+        });
+        Relay { folder, loses }
+    }
+
+    /// From now on so many answers to a COMMIT are lost, and with each its connection.
+    pub fn lose(&self, answers: usize) {
+        self.loses.store(answers, Ordering::SeqCst);
+    }
+
+    pub fn config(&self) -> Option<Arc<Database>> {
+        let url = format!("postgres:///postgres?host={}&user=reprise", self.folder.path().display());
+        Some(Arc::new(Database::read(&url).expect("a good URL")))
+    }
+}
+
+fn carry(mut from: UnixStream, mut to: UnixStream, loses: &AtomicUsize) {
+    let mut piece = [0; 1 << 16];
+    while let Ok(read @ 1..) = from.read(&mut piece) {
+        let commits = piece[..read].windows(6).any(|word| word == b"COMMIT");
+        let lost = commits
+            && loses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if lost {
+            // Nobody hears the answer; the server has the question.
+            let _ = from.shutdown(Shutdown::Both);
+        }
+        if to.write_all(&piece[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
 }
 
 fn run(folder: &Path, more: &[String]) -> Child {
