@@ -133,7 +133,7 @@ impl Door {
 
     /// Takes the kept keys anew, after a change of our own. Blocks.
     pub fn refresh(&self) -> Result<(), Unkept> {
-        self.shared.refresh()
+        self.shared.refresh(&mut self.shared.store.lock())
     }
 
     pub fn ring(&self) -> Arc<Ring> {
@@ -156,11 +156,7 @@ impl Drop for Door {
 
 impl Shared {
     /// Reads the kept keys anew. Blocks.
-    fn refresh(&self) -> Result<(), Unkept> {
-        self.refresh_with(&mut self.store.lock())
-    }
-
-    fn refresh_with(&self, held: &mut Option<Open>) -> Result<(), Unkept> {
+    fn refresh(&self, held: &mut Option<Open>) -> Result<(), Unkept> {
         if !Store::is_there(&self.ledger) {
             return Ok(());
         }
@@ -180,16 +176,16 @@ impl Shared {
 
     /// From now on these are the kept keys.
     fn take(&self, stored: Vec<Stored>, held: &mut Option<Open>) {
+        let copied = self.ledger.together().map(|(folder, _)| (folder, stored.clone()));
         let mut sources = self.sources.lock();
         sources.stored = stored;
         self.renew(&mut sources);
-        let stored = sources.stored.clone();
         drop(sources);
         if self.ring.load().counts_tokens() {
             estimate::load();
         }
         let Some(open) = held else { return };
-        if let Some((folder, _)) = self.ledger.path.as_deref().zip(self.ledger.url.as_ref())
+        if let Some((folder, stored)) = copied
             && let Err(wrong) = copy::write(folder, &self.secret, &stored)
         {
             tracing::error!("no copy of the fleet's keys is kept: {wrong}; a start needs the database");
@@ -217,8 +213,9 @@ impl Shared {
         if fresh.is_empty() {
             return;
         }
+        let fresh: AHashMap<&str, &Arc<Key>> = fresh.iter().map(|key| (&*key.id, *key)).collect();
         for ((id, day), usd) in self.own_charges() {
-            if let Some(key) = fresh.iter().find(|key| *key.id == *id) {
+            if let Some(key) = fresh.get(&*id) {
                 key.meter.recall(day, usd, self.clock.now());
             }
         }
@@ -233,13 +230,16 @@ impl Shared {
         let charges = store.charges(&ids)?;
         // Read after those: rows of ours that go over meanwhile must not count twice.
         let (own, ring) = (self.own_charges(), self.ring.load());
+        let keys: AHashMap<&str, &Arc<Key>> = ring.keys().iter().map(|key| (&*key.id, key)).collect();
         for Charge { key: id, day, usd } in charges {
-            let ours = own.get(&(id.clone(), day)).copied().unwrap_or_default();
-            if let Some(key) = ring.keys().iter().find(|key| *key.id == *id) {
-                key.meter.recall(day, NanoUsd(usd.0.saturating_sub(ours.0)), self.clock.now());
-            }
+            let Some(key) = keys.get(&*id) else { continue };
+            let ours = own.get(&(id, day)).copied().unwrap_or_default();
+            key.meter.recall(day, NanoUsd(usd.0.saturating_sub(ours.0)), self.clock.now());
         }
-        self.sources.lock().uncharged.retain(|id| !ids.contains(id));
+        let mut sources = self.sources.lock();
+        for id in &ids {
+            sources.uncharged.remove(id);
+        }
         Ok(())
     }
 
@@ -284,7 +284,7 @@ impl Shared {
         {
             return self.charge(&mut open.store);
         }
-        self.refresh_with(&mut held)
+        self.refresh(&mut held)
     }
 }
 

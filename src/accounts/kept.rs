@@ -40,7 +40,7 @@ impl Kept {
     /// # Errors
     /// Keys are there and cannot be read: without them nobody could be told from anybody else.
     pub fn read(ledger: &Ledger) -> Result<Kept, Unkept> {
-        let Some((folder, _)) = ledger.path.as_deref().zip(ledger.url.as_ref()) else {
+        let Some((folder, _)) = ledger.together() else {
             let secret = super::kept_secret(ledger.path.as_deref());
             let mut kept = Kept { secret, stored: Vec::new(), open: None };
             if Store::is_there(ledger) {

@@ -3,7 +3,7 @@
 use super::database::Database;
 use super::keys::Keys;
 use crate::base::money::NanoUsd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,11 @@ impl Ledger {
     /// With every default, in this folder.
     pub fn at(folder: impl Into<PathBuf>) -> Ledger {
         Ledger { path: Some(folder.into()), ..Ledger::default() }
+    }
+
+    /// The folder and the database, where replicas keep their books together.
+    pub fn together(&self) -> Option<(&Path, &Arc<Database>)> {
+        self.path.as_deref().zip(self.url.as_ref())
     }
 }
 

@@ -73,12 +73,12 @@ struct State {
 impl Outbox {
     /// `None` where each replica keeps its own books.
     pub fn start(settings: &Ledger, clock: &Clock, metrics: &Arc<Metrics>) -> Option<Outbox> {
-        let (folder, database) = settings.path.clone().zip(settings.url.clone())?;
+        let (folder, database) = settings.together()?;
         let shared = Arc::<Shared>::default();
         let carrier = Carrier {
-            newest: newest_in(&folder),
-            folder,
-            database,
+            newest: newest_in(folder),
+            folder: folder.to_owned(),
+            database: database.clone(),
             keep: settings.keep,
             clock: clock.clone(),
             metrics: metrics.clone(),

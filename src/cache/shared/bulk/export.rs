@@ -37,9 +37,8 @@ impl Cache {
     /// # Errors
     /// There is no Redis, or it is not reached.
     pub async fn export_shared(&self) -> Result<Export, Stopped> {
-        let shared = self.shared().ok_or(Stopped(super::Trouble::Shut))?;
-        let bulk = shared.bulk().await?;
-        let walk = Walk::over(shared, None);
+        let bulk = self.bulk().await?;
+        let walk = Walk::over(&bulk.shared, None);
         Ok(Export { bulk, walk, piece: BytesMut::from(MARK), exported: Exported::default() })
     }
 }

@@ -31,11 +31,9 @@ impl Cache {
     /// # Errors
     /// There is no Redis, or it is not reached.
     pub async fn import_shared(self: &Arc<Self>) -> Result<Import, Stopped> {
-        let shared = self.shared().ok_or(Stopped(super::Trouble::Shut))?;
-        let bulk = shared.bulk().await?;
         Ok(Import {
             cache: self.clone(),
-            bulk,
+            bulk: self.bulk().await?,
             frames: Frames::default(),
             waiting: Vec::new(),
             waiting_bytes: 0,

@@ -27,6 +27,7 @@ use super::line::{Meaning, meaning_of, within};
 use super::write::{Answer, Put};
 use super::{Shared, State};
 use crate::base::digest::{ExactKey, Partition};
+use crate::cache::Cache;
 use crate::cache::codec::Embedding;
 use crate::cache::entry::Entry;
 use redis::aio::MultiplexedConnection;
@@ -132,6 +133,12 @@ impl Shared {
     }
 }
 
+impl Cache {
+    async fn bulk(&self) -> Result<Bulk, Stopped> {
+        self.shared().ok_or(Stopped(Trouble::Shut))?.bulk().await
+    }
+}
+
 impl Walk {
     /// All entries, or the one that an id names.
     fn over(shared: &Shared, id: Option<&str>) -> Walk {
@@ -147,10 +154,7 @@ impl Bulk {
             self.is_here().await?;
         }
         while walk.names.is_empty() && !walk.ended {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(walk.cursor).arg("MATCH").arg(&walk.pattern).arg("COUNT").arg(STEP);
-            let asked = scan.query_async::<(u64, Vec<String>)>(&mut self.line);
-            (walk.cursor, walk.names) = within(PATIENCE, asked).await.map_err(Stopped)?;
+            (walk.cursor, walk.names) = self.scan(walk.cursor, &walk.pattern).await?;
             walk.ended = walk.cursor == 0;
         }
         if walk.names.is_empty() {
@@ -165,6 +169,13 @@ impl Bulk {
             Some((key, bytes?))
         });
         Ok(Some(found.collect()))
+    }
+
+    /// Some of the names that match, and where to go on; zero at the end.
+    async fn scan(&mut self, cursor: u64, pattern: &str) -> Result<(u64, Vec<String>), Stopped> {
+        let mut call = redis::cmd("SCAN");
+        call.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(STEP);
+        within(PATIENCE, call.query_async(&mut self.line)).await.map_err(Stopped)
     }
 
     /// Asks for a name, which a node that is giving its slot away answers with `ASK` or `MOVED`; `SCAN` finds less there

@@ -96,10 +96,9 @@ impl Cache {
     /// An order that cannot be understood or compared with, or Redis not reached: then nothing has been done.
     /// `HalfDone`: Redis went away.
     pub async fn purge_shared(&self, order: &Order, dry_run: bool) -> Result<Purged, Unpurged> {
-        let shared = self.shared().ok_or(Stopped(Trouble::Shut))?;
-        let until = shared.clock.now();
+        let until = self.clock.now();
         let rule = Arc::new(self.rule(order, until).await?);
-        let bulk = shared.bulk().await?;
+        let bulk = self.bulk().await?;
         let purged = Purged { dry_run, ..Purged::default() };
         let mut purging = Purging { bulk, order, rule, until, met: AHashSet::new(), told: Told::No, purged };
         if dry_run {
@@ -228,10 +227,7 @@ impl Purging<'_> {
         let shared = self.bulk.shared.clone();
         let (pattern, mut cursor) = (shared.names.vector_sets(), 0);
         loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(super::STEP);
-            let asked = scan.query_async::<(u64, Vec<String>)>(&mut self.bulk.line);
-            let (next, sets) = within(super::PATIENCE, asked).await.map_err(Stopped)?;
+            let (next, sets) = self.bulk.scan(cursor, &pattern).await?;
             for set in sets {
                 self.sweep_set(&set).await?;
             }

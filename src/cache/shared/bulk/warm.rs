@@ -5,7 +5,6 @@ use crate::cache::Cache;
 use crate::cache::codec::Embedding;
 use crate::cache::entry::Entry;
 use crate::cache::restore::embedding_of;
-use crate::cache::shared::Trouble;
 use crate::cache::shared::write::Put;
 use std::sync::Arc;
 
@@ -32,8 +31,7 @@ impl Cache {
     /// # Errors
     /// There is no Redis, or it is not reached.
     pub async fn warm_shared(self: &Arc<Self>) -> Result<Warm, Stopped> {
-        let shared = self.shared().ok_or(Stopped(Trouble::Shut))?;
-        Ok(Warm { cache: self.clone(), bulk: shared.bulk().await? })
+        Ok(Warm { cache: self.clone(), bulk: self.bulk().await? })
     }
 
     /// A new vector for an entry's question; `None` where it has none, or cannot have one.
