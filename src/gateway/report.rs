@@ -23,8 +23,10 @@ const ESCALATED: HeaderName = HeaderName::from_static("x-reprise-escalated");
 /// Puts the verdict on the answer. `Cache-Status` is appended, as RFC 9211 asks, after those of the
 /// caches behind us; an `x-reprise-*` of a Reprise behind us is replaced.
 pub fn put(headers: &mut HeaderMap, verdict: &Verdict, way: Option<&Way>, now: Millis) {
-    for name in [VERDICT, TIER, SCORE, REASON, ENTRY, SAVED, DEPLOYMENT, ATTEMPTS, TRIED, ESCALATED] {
-        headers.remove(name);
+    if headers.keys().any(|name| name.as_str().starts_with("x-reprise-")) {
+        for name in [VERDICT, TIER, SCORE, REASON, ENTRY, SAVED, DEPLOYMENT, ATTEMPTS, TRIED, ESCALATED] {
+            headers.remove(name);
+        }
     }
     headers.insert(VERDICT, HeaderValue::from_static(verdict.word()));
     if let Some(reason) = verdict.reason() {

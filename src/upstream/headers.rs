@@ -8,8 +8,19 @@ use http::header::{
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// What RFC 9110 §7.6.1 and its forerunners end at each hop, named or not.
+static HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+];
+
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 static API_KEY: HeaderName = HeaderName::from_static("api-key");
 
@@ -24,17 +35,14 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for named in named_by_connection(headers) {
         headers.remove(named);
     }
-    for name in [
-        &CONNECTION,
-        &KEEP_ALIVE,
-        &PROXY_CONNECTION,
-        &TE,
-        &TRAILER,
-        &TRANSFER_ENCODING,
-        &UPGRADE,
-        &PROXY_AUTHENTICATE,
-        &PROXY_AUTHORIZATION,
-    ] {
+    remove_all(headers, |name| HOP_BY_HOP.contains(name));
+}
+
+/// Removes what few messages carry, or nothing: a look at the names that are there costs less than a search for
+/// each that might be.
+fn remove_all(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
+    let gone: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in gone {
         headers.remove(name);
     }
 }
@@ -77,13 +85,7 @@ pub fn for_upstream(headers: &mut HeaderMap, framing: Framing) {
     strip_hop_by_hop(headers);
     headers.remove(HOST);
     headers.remove(EXPECT);
-    if headers.keys().any(|name| name.as_str().starts_with(OURS)) {
-        let ours: Vec<HeaderName> =
-            headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
-        for name in ours {
-            headers.remove(name);
-        }
-    }
+    remove_all(headers, |name| name.as_str().starts_with(OURS));
 }
 
 /// A key of ours in both of the forms that APIs ask for.

@@ -2,6 +2,7 @@
 
 use super::Dialect;
 use super::sse::Event;
+use super::tree;
 use super::usage::Usage;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -129,7 +130,7 @@ impl StreamReader {
             self.done = true;
             return Step::Done;
         }
-        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&event.data) else { return Step::Strange };
+        let Ok(chunk) = tree::read::<Chunk<'_>>(&event.data) else { return Step::Strange };
         if chunk.error.is_some() {
             return Step::Error;
         }
@@ -139,9 +140,7 @@ impl StreamReader {
             let seen = self.choices.entry(choice.index.unwrap_or(0)).or_default();
             *seen = finish.or(*seen);
         }
-        if let Some(usage) = chunk.usage.and_then(Usage::of_text) {
-            self.usage = Some(usage);
-        }
+        self.usage = chunk.usage.or(self.usage);
         if self.model.is_none() {
             self.model = chunk.model.filter(|model| !model.is_empty()).map(Cow::into_owned);
         }
@@ -153,9 +152,9 @@ impl StreamReader {
 /// dialect's parts are missing (`choices` with a finish reason each, `data`), and for a dialect that
 /// is not read. A body with an `error` is an answer whose outline says so.
 pub fn outline_of_body(dialect: Dialect, body: &[u8]) -> Result<Outline, NoAnswer> {
-    let whole: Body<'_> = serde_json::from_slice(body).map_err(|error| NoAnswer(error.to_string()))?;
+    let whole: Body<'_> = tree::read(body).map_err(|error| NoAnswer(error.to_string()))?;
     let mut outline = Outline {
-        usage: whole.usage.and_then(Usage::of_text),
+        usage: whole.usage,
         error: whole.error.is_some(),
         model: whole.model.map(Cow::into_owned),
         ..Outline::default()
@@ -204,8 +203,8 @@ struct Chunk<'a> {
     #[serde(borrow)]
     model: Option<Cow<'a, str>>,
     choices: Option<Vec<ChunkChoice<'a>>>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "Usage::of_field")]
+    usage: Option<Usage>,
     error: Option<IgnoredAny>,
 }
 
@@ -222,8 +221,8 @@ struct Body<'a> {
     model: Option<Cow<'a, str>>,
     choices: Option<Vec<BodyChoice<'a>>>,
     data: Option<Vec<IgnoredAny>>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "Usage::of_field")]
+    usage: Option<Usage>,
     error: Option<IgnoredAny>,
 }
 

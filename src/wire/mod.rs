@@ -12,7 +12,7 @@
 //! | `convert` | a stream folded into a body, and a body split into a stream |
 //! | `embeddings` | per-input requests and the merged answer of `/v1/embeddings` |
 //! | `errors` | each dialect's error body |
-//! | `tree` | JSON text to a tree, strictly |
+//! | `tree` | JSON text read strictly, into a tree too |
 //! | `usage` | token counts, by kind |
 
 pub mod answer;

@@ -1,8 +1,9 @@
 //! Token counts, by kind.
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use serde_json::value::RawValue;
+use std::fmt;
 
 /// Tokens as the upstream reported them. `prompt` includes `cached` and `cache_write`; `completion`
 /// includes `reasoning`.
@@ -18,28 +19,14 @@ pub struct Usage {
 
 impl Usage {
     /// Reads OpenAI's `usage` object. `None` for anything that is not an object with at least
-    /// `prompt_tokens`; missing details are zero.
+    /// `prompt_tokens`; missing details are zero, and so is whatever is no count.
     pub fn read(value: &Value) -> Option<Usage> {
-        let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_u64);
-        Some(Usage {
-            prompt: number("/prompt_tokens")?,
-            completion: number("/completion_tokens").unwrap_or(0),
-            cached: number("/prompt_tokens_details/cached_tokens").unwrap_or(0),
-            reasoning: number("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
-            // As OpenRouter says it, and as LiteLLM does.
-            cache_write: number("/prompt_tokens_details/cache_write_tokens")
-                .or_else(|| number("/cache_creation_input_tokens"))
-                .unwrap_or(0),
-        })
+        Told::deserialize(value).ok()?.usage()
     }
 
-    /// The same from its text, which is read once, without a tree, where every count is a plain number.
-    pub fn of_text(text: &RawValue) -> Option<Usage> {
-        let text = text.get();
-        match serde_json::from_str::<Reported>(text) {
-            Ok(reported) if text.starts_with('{') => reported.usage(),
-            _ => Usage::read(&serde_json::from_str(text).ok()?),
-        }
+    /// For a field of an answer; fails where its text is no JSON, and on nothing else. Makes no tree.
+    pub fn of_field<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Usage>, D::Error> {
+        Told::deserialize(field).map(Told::usage)
     }
 
     /// Both together.
@@ -54,42 +41,115 @@ impl Usage {
     }
 }
 
-#[derive(Deserialize)]
-struct Reported {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
-    completion_tokens_details: Option<CompletionDetails>,
-    cache_creation_input_tokens: Option<u64>,
+/// What stands where counts are told: one count, or an object that names several. Providers put strings,
+/// nulls and lists there too, so all JSON is read, and what is something else tells nothing.
+#[derive(Default)]
+struct Told {
+    count: Option<u64>,
+    prompt: Option<u64>,
+    completion: Option<u64>,
+    cached: Option<u64>,
+    reasoning: Option<u64>,
+    /// As OpenRouter says it, among the details.
+    cache_write: Option<u64>,
+    /// As LiteLLM does.
+    cache_creation: Option<u64>,
+    prompt_details: Option<Box<Told>>,
+    completion_details: Option<Box<Told>>,
 }
 
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-impl Reported {
+impl Told {
     fn usage(self) -> Option<Usage> {
-        let prompt = self.prompt_tokens_details.as_ref();
-        let written = prompt.and_then(|details| details.cache_write_tokens);
+        let details = self.prompt_details.as_deref();
+        let written = details.and_then(|details| details.cache_write);
         Some(Usage {
-            prompt: self.prompt_tokens?,
-            completion: self.completion_tokens.unwrap_or(0),
-            cached: prompt.and_then(|details| details.cached_tokens).unwrap_or(0),
-            reasoning: self
-                .completion_tokens_details
-                .and_then(|details| details.reasoning_tokens)
-                .unwrap_or(0),
-            cache_write: written.or(self.cache_creation_input_tokens).unwrap_or(0),
+            prompt: self.prompt?,
+            completion: self.completion.unwrap_or(0),
+            cached: details.and_then(|details| details.cached).unwrap_or(0),
+            reasoning: self.completion_details.and_then(|details| details.reasoning).unwrap_or(0),
+            cache_write: written.or(self.cache_creation).unwrap_or(0),
         })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Name {
+    PromptTokens,
+    CompletionTokens,
+    CachedTokens,
+    ReasoningTokens,
+    CacheWriteTokens,
+    CacheCreationInputTokens,
+    PromptTokensDetails,
+    CompletionTokensDetails,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(told: D) -> Result<Told, D::Error> {
+        told.deserialize_any(Tell)
+    }
+}
+
+struct Tell;
+
+impl<'de> Visitor<'de> for Tell {
+    type Value = Told;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Told, A::Error> {
+        let mut told = Told::default();
+        // Of a name that comes twice the last one counts, as in a tree.
+        while let Some(name) = members.next_key()? {
+            match name {
+                Name::PromptTokens => told.prompt = members.next_value::<Told>()?.count,
+                Name::CompletionTokens => told.completion = members.next_value::<Told>()?.count,
+                Name::CachedTokens => told.cached = members.next_value::<Told>()?.count,
+                Name::ReasoningTokens => told.reasoning = members.next_value::<Told>()?.count,
+                Name::CacheWriteTokens => told.cache_write = members.next_value::<Told>()?.count,
+                Name::CacheCreationInputTokens => told.cache_creation = members.next_value::<Told>()?.count,
+                Name::PromptTokensDetails => told.prompt_details = Some(Box::new(members.next_value()?)),
+                Name::CompletionTokensDetails => {
+                    told.completion_details = Some(Box::new(members.next_value()?))
+                }
+                Name::Other => _ = members.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(told)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Told, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Told::default())
+    }
+
+    fn visit_u64<E>(self, count: u64) -> Result<Told, E> {
+        Ok(Told { count: Some(count), ..Told::default() })
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Told, E> {
+        Ok(Told::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Told, E> {
+        Ok(Told::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Told, E> {
+        Ok(Told::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Told, E> {
+        Ok(Told::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Told, E> {
+        Ok(Told::default())
     }
 }
 
@@ -97,27 +157,51 @@ impl Reported {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Option<Usage> {
+        let value: Value = serde_json::from_str(text).unwrap();
+        let of_text = Usage::of_field(&mut serde_json::Deserializer::from_str(text)).unwrap();
+        assert_eq!(of_text, Usage::read(&value), "{text}");
+        of_text
+    }
+
     #[test]
-    fn text_and_tree_are_read_alike() {
-        for text in [
-            r#"{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}"#,
-            r#"{"prompt_tokens":3,"completion_tokens":null,"prompt_tokens_details":{"cached_tokens":2}}"#,
-            r#"{"prompt_tokens":3,"completion_tokens_details":{"reasoning_tokens":9},"prompt_tokens_details":null}"#,
-            r#"{"prompt_tokens":3,"completion_tokens":"four"}"#,
-            r#"{"prompt_tokens":3,"prompt_tokens_details":{"cache_write_tokens":2},"cache_creation_input_tokens":5}"#,
-            r#"{"prompt_tokens":3,"prompt_tokens_details":{"cache_write_tokens":"2"},"cache_creation_input_tokens":5}"#,
-            r#"{"prompt_tokens":3,"cache_creation_input_tokens":5}"#,
-            r#"{"prompt_tokens":3.5}"#,
-            r#"{"prompt_tokens":-3}"#,
-            r#"{"completion_tokens":4}"#,
-            r#"{"prompt_tokens":3,"prompt_tokens_details":[]}"#,
-            "[3]",
-            "[3,4]",
-            "null",
-            "7",
+    fn what_is_told_is_read_and_what_is_no_count_is_none() {
+        let usage = |prompt| Usage { prompt, ..Usage::default() };
+        for (text, told) in [
+            (
+                r#"{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}"#,
+                Some(Usage { completion: 4, ..usage(3) }),
+            ),
+            (
+                r#"{"prompt_tokens":3,"completion_tokens":null,"prompt_tokens_details":{"cached_tokens":2}}"#,
+                Some(Usage { cached: 2, ..usage(3) }),
+            ),
+            (
+                r#"{"prompt_tokens":3,"completion_tokens_details":{"reasoning_tokens":9},"prompt_tokens_details":null}"#,
+                Some(Usage { reasoning: 9, ..usage(3) }),
+            ),
+            (r#"{"prompt_tokens":3,"completion_tokens":"four"}"#, Some(usage(3))),
+            (
+                r#"{"prompt_tokens":3,"prompt_tokens_details":{"cache_write_tokens":2},"cache_creation_input_tokens":5}"#,
+                Some(Usage { cache_write: 2, ..usage(3) }),
+            ),
+            (
+                r#"{"prompt_tokens":3,"prompt_tokens_details":{"cache_write_tokens":"2"},"cache_creation_input_tokens":5}"#,
+                Some(Usage { cache_write: 5, ..usage(3) }),
+            ),
+            (r#"{"prompt_tokens":3,"cached_tokens":5,"x":{"cached_tokens":[6]}}"#, Some(usage(3))),
+            (r#"{"prompt_tokens":2,"prompt_tokens":3}"#, Some(usage(3))),
+            (r#"{"prompt_tokens":3,"prompt_tokens_details":[{}]}"#, Some(usage(3))),
+            (r#"{"prompt_tokens":{"prompt_tokens":3}}"#, None),
+            (r#"{"prompt_tokens":3.5}"#, None),
+            (r#"{"prompt_tokens":-3}"#, None),
+            (r#"{"completion_tokens":4}"#, None),
+            ("[3,4]", None),
+            ("null", None),
+            ("true", None),
+            ("7", None),
         ] {
-            let raw: &RawValue = serde_json::from_str(text).unwrap();
-            assert_eq!(Usage::of_text(raw), Usage::read(&serde_json::from_str(text).unwrap()), "{text}");
+            assert_eq!(read(text), told, "{text}");
         }
     }
 }

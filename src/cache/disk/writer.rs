@@ -100,6 +100,8 @@ fn write_all(
             }
             taken.push((key, change));
         }
+        // In the order of their index: neighbours share its pages.
+        rows.sort_unstable_by_key(|row| row.hash);
         if let Err(trouble) = open.write(&rows, &gone) {
             return Err((trouble, left.into_iter().chain(taken).collect()));
         }
