@@ -156,6 +156,12 @@ impl Cache {
         Looked::Miss { why: or_else(why, missed), embedding: Embedding::Done(vector), near }
     }
 
+    /// What memory has under the exact key, if it serves: the first step of a look-up, for one who did it all.
+    pub fn at_hand(&self, lookup: &Lookup<'_>) -> Option<Found> {
+        let own = self.exact(&lookup.canon.exact, &lookup.canon.partition);
+        self.at_exact_key(own, lookup.demand).ok()
+    }
+
     /// What the entry of the exact key comes to.
     pub(super) fn at_exact_key(&self, entry: Option<Arc<Entry>>, demand: Demand) -> Result<Found, Missed> {
         let entry = entry.ok_or(Missed::Unknown)?;

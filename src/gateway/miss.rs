@@ -58,6 +58,13 @@ impl Gateway {
         for _ in 0..ROUNDS {
             match self.cache.flights.seat(visit.canon.exact, visit.form, visit.caller, cap) {
                 Seat::Lead(leader) => {
+                    // The flight before this one may have landed since the cache was asked.
+                    if let Some(found) = self.cache.at_hand(&visit.lookup())
+                        && why != Missed::Unproven
+                        && self.may_hit(&visit).await
+                    {
+                        return Ok(self.play(&visit, found));
+                    }
                     let shadow = shadow(&visit);
                     return self.lead(visit, why, embedding, shadow, leader).await;
                 }
