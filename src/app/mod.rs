@@ -77,9 +77,14 @@ pub struct Running {
 }
 
 /// Starts the server: it listens when this returns, and answers by exact key at once; the embedding
-/// model loads behind it (`/readyz` says when it is there).
+/// model loads behind it (`/readyz` says when it is there). All of it runs in the caller's runtime.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let (clock, tasks, metrics) = (Clock::start(), Tasks::new(), Arc::new(Metrics::new()));
+    start_with(config, Tasks::new()).await
+}
+
+/// The same, with connections on the lanes of `tasks`.
+pub async fn start_with(config: Config, tasks: Tasks) -> Result<Running, StartError> {
+    let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
     let upstream = Upstream::new(&config, &metrics)?;
     let api = listen(config.server.listen, "listen").await?;
     let admin = listen(config.server.admin_listen, "admin_listen").await?;
@@ -178,7 +183,8 @@ fn serve_admin(
         .with(api::routes(gateway.clone()))
         .with(books::routes(gateway.clone()))
         .with(keys::routes(gateway.clone()));
-    let all = tasks.clone();
+    // Some of what it is asked takes long, and would hold up requests.
+    let all = tasks.off_lanes();
     tasks.spawn(async move {
         if let Err(refused) = admin.run(listener, asked, &limits, drain, &all, all.stopping()).await {
             tracing::error!("{refused}");

@@ -1,6 +1,8 @@
 //! Background work that a drain waits for.
 
+use super::lanes::{Lane, Lanes};
 use std::future::Future;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -10,11 +12,18 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    lanes: Arc<[Lane]>,
 }
 
 impl Tasks {
+    /// All in the runtime that spawns them.
     pub fn new() -> Tasks {
         Tasks::default()
+    }
+
+    /// What is spread goes over `lanes`.
+    pub fn over(lanes: &Lanes) -> Tasks {
+        Tasks { lanes: lanes.all(), ..Tasks::default() }
     }
 
     /// Runs `work` until it ends. A drain waits for it; it should watch `stopping` if it is endless.
@@ -23,6 +32,20 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         self.tracker.spawn(work);
+    }
+
+    /// The same tasks to drain and to stop, spread over no lanes.
+    pub fn off_lanes(&self) -> Tasks {
+        Tasks { lanes: Arc::default(), ..self.clone() }
+    }
+
+    /// Like `spawn`, for one of many alike that each do little at a time: it runs on the lane that has the
+    /// fewest of them. What waits for events must be opened within `work`, or another thread gets them.
+    pub fn spread<F>(&self, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Lane::spread(&self.lanes, &self.tracker, work);
     }
 
     /// Completes once the process is going down.

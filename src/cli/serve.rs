@@ -3,10 +3,14 @@
 use super::stand_in::{self, StandIn};
 use super::{ConfigArgs, Failure};
 use crate::app::{self, Running};
+use crate::base::lanes::Lanes;
+use crate::base::tasks::Tasks;
 use crate::config::{self, Config, Source, watch};
 use crate::telemetry;
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -23,14 +27,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let source = args.config.source();
     let config = Config::read(&source)?;
     telemetry::init(&config.log).map_err(Failure::other)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(source, config))
+    // Connections have their lanes; what goes on behind them needs little.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let lanes = Lanes::start(thread::available_parallelism().map_or(1, NonZero::get))?;
+    runtime.block_on(serve(source, config, Tasks::over(&lanes)))
 }
 
-async fn serve(source: Source, mut config: Config) -> Result<(), Failure> {
+async fn serve(source: Source, mut config: Config, tasks: Tasks) -> Result<(), Failure> {
     let stand_in = if config.upstreams.is_empty() { Some(stand_in(&mut config).await?) } else { None };
     let first = Arc::new(config.clone());
-    let running = app::start(config).await.map_err(Failure::other)?;
+    let running = app::start_with(config, tasks).await.map_err(Failure::other)?;
     announce(&running, stand_in.as_ref(), &first)?;
     let told = told_to_end();
     if stand_in.is_some() {

@@ -27,20 +27,30 @@ const SMALLEST_BUFFER: usize = 8_192;
 
 /// Where connections come from. A test may have its own kind.
 pub trait Accept: Send {
+    /// A connection that no thread waits on yet.
+    type Accepted: Send + 'static;
     type Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// The next connection. Dropping the future loses none.
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Connection, Option<SocketAddr>)>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Accepted, Option<SocketAddr>)>> + Send;
+
+    /// Called where the connection will be served.
+    fn open(accepted: Self::Accepted) -> io::Result<Self::Connection>;
 }
 
 impl Accept for TcpListener {
+    type Accepted = std::net::TcpStream;
     type Connection = TcpStream;
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+    async fn accept(&mut self) -> io::Result<(std::net::TcpStream, Option<SocketAddr>)> {
         let (stream, peer) = TcpListener::accept(self).await?;
         // A socket that is already dead refuses the option; the connection then says so itself.
         let _ = stream.set_nodelay(true);
-        Ok((stream, Some(peer)))
+        Ok((stream.into_std()?, Some(peer)))
+    }
+
+    fn open(accepted: std::net::TcpStream) -> io::Result<TcpStream> {
+        TcpStream::from_std(accepted)
     }
 }
 
@@ -87,7 +97,7 @@ where
             () = &mut stop => break,
             seated = seated => seated,
         };
-        let (io, peer) = match accepted {
+        let (accepted, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) if died_early(&error) => continue,
             Err(error) => {
@@ -101,10 +111,16 @@ where
             }
         };
         wait = FIRST_WAIT;
-        let connection = protocol.serve_connection(TokioIo::new(io), service.clone());
+        let (protocol, service) = (protocol.clone(), service.clone());
         let (closing, cutting) = (closing.clone(), cutting.clone());
-        tasks.spawn(async move {
-            let ended = serve(connection, closing, cutting).await;
+        tasks.spread(async move {
+            let ended = match L::open(accepted) {
+                Ok(io) => {
+                    let connection = protocol.serve_connection(TokioIo::new(io), service);
+                    serve(connection, closing, cutting).await.map_err(Into::into)
+                }
+                Err(error) => Err(Box::<dyn Error + Send + Sync>::from(error)),
+            };
             if let Err(error) = ended {
                 tracing::debug!(?peer, %error, "connection ended");
             }

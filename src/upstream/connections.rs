@@ -19,6 +19,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 
 /// Idle connections kept open to one upstream.
@@ -60,6 +61,8 @@ struct Open {
     sender: SendRequest<Sending>,
     connection: http1::Connection<Io, Sending>,
     over: bool,
+    /// The runtime whose thread waits for its events.
+    lane: runtime::Id,
 }
 
 impl Open {
@@ -112,16 +115,23 @@ impl Connections {
     async fn open(&self) -> Result<Box<Open>, Failed> {
         let io = self.connector.connect().await.map_err(Failed::Connect)?;
         let (sender, connection) = http1::handshake(io).await.map_err(Failed::Broke)?;
-        let mut open = Box::new(Open { sender, connection, over: false });
+        let lane = Handle::current().id();
+        let mut open = Box::new(Open { sender, connection, over: false, lane });
         // Once it has been driven it takes a request; if it is over, the request says why.
         poll_fn(|context| open.poll_ready(context)).await;
         Ok(open)
     }
 
-    /// The connection that was used last and still stands.
+    /// The connection that was used last and still stands. One of this lane, if there is one: another's events
+    /// come by way of its thread, which is still far cheaper than to connect.
     fn kept(&self, context: &mut Context<'_>) -> Option<Box<Open>> {
+        let lane = Handle::current().id();
         loop {
-            let Idle { mut open, since } = self.kept.lock().idle.pop()?;
+            let Idle { mut open, since } = {
+                let idle = &mut self.kept.lock().idle;
+                let ours = idle.iter().rposition(|idle| idle.open.lane == lane);
+                idle.remove(ours.or(idle.len().checked_sub(1))?)
+            };
             if since.elapsed() < IDLE_FOR && open.is_idle(context) {
                 return Some(open);
             }

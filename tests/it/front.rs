@@ -83,6 +83,7 @@ impl Served<SocketAddr> {
 struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
 
 impl Accept for Pipes {
+    type Accepted = DuplexStream;
     type Connection = DuplexStream;
 
     async fn accept(&mut self) -> io::Result<(DuplexStream, Option<SocketAddr>)> {
@@ -90,6 +91,10 @@ impl Accept for Pipes {
             Some(pipe) => Ok((pipe, None)),
             None => std::future::pending().await,
         }
+    }
+
+    fn open(accepted: DuplexStream) -> io::Result<DuplexStream> {
+        Ok(accepted)
     }
 }
 

@@ -18,6 +18,7 @@ mod exact;
 mod front;
 mod keys;
 mod kinds;
+mod lanes;
 mod ledger;
 mod meaning;
 mod observe;

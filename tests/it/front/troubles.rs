@@ -200,6 +200,7 @@ struct OutOfFiles {
 }
 
 impl Accept for OutOfFiles {
+    type Accepted = DuplexStream;
     type Connection = DuplexStream;
 
     async fn accept(&mut self) -> io::Result<(DuplexStream, Option<SocketAddr>)> {
@@ -211,6 +212,10 @@ impl Accept for OutOfFiles {
             Some(pipe) => Ok((pipe, None)),
             None => std::future::pending().await,
         }
+    }
+
+    fn open(accepted: DuplexStream) -> io::Result<DuplexStream> {
+        Ok(accepted)
     }
 }
 

@@ -6,6 +6,8 @@ pub mod tls;
 pub mod upstream;
 
 use reprise::app::{self, Running};
+use reprise::base::lanes::Lanes;
+use reprise::base::tasks::Tasks;
 use reprise::config::{CacheMode, Config, Flags, Source, StorePath};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -84,6 +86,23 @@ pub fn chat_with(question: &str, more: Value) -> Value {
     request
 }
 
+/// The usual config of a scene before this upstream, changed so.
+fn config_before(upstream: &Upstream, change: impl FnOnce(&mut Config)) -> Config {
+    let flags = Flags {
+        upstream: Some(upstream.url()),
+        listen: Some("127.0.0.1:0".into()),
+        admin_listen: Some("127.0.0.1:0".into()),
+    };
+    let source = Source::new(None, [], flags);
+    let mut config = Config::read(&source).expect("a config");
+    // No scene writes into the source tree; one that is about the store names a folder of its own.
+    config.store.path = StorePath::Off;
+    // Scenes run beside each other: one that wants a ledger says where.
+    config.accounts.ledger.path = None;
+    change(&mut config);
+    config
+}
+
 impl World {
     /// Exact cache only: starts in milliseconds.
     pub async fn start() -> World {
@@ -103,24 +122,24 @@ impl World {
         World::before(upstream, change).await
     }
 
+    /// Its connections on these lanes, as `reprise serve` has them; elsewhere they share the scene's own runtime.
+    pub async fn over(lanes: &Lanes, change: impl FnOnce(&mut Config)) -> World {
+        let upstream = Upstream::start().await;
+        let config = config_before(&upstream, change);
+        World::with_tasks(upstream, config, Tasks::over(lanes)).await
+    }
+
     pub async fn before(upstream: Upstream, change: impl FnOnce(&mut Config)) -> World {
-        let flags = Flags {
-            upstream: Some(upstream.url()),
-            listen: Some("127.0.0.1:0".into()),
-            admin_listen: Some("127.0.0.1:0".into()),
-        };
-        let source = Source::new(None, [], flags);
-        let mut config = Config::read(&source).expect("a config");
-        // No scene writes into the source tree; one that is about the store names a folder of its own.
-        config.store.path = StorePath::Off;
-        // Scenes run beside each other: one that wants a ledger says where.
-        config.accounts.ledger.path = None;
-        change(&mut config);
+        let config = config_before(&upstream, change);
         World::of(upstream, config).await
     }
 
     /// By this config, with free ports for its own; `upstream` is one of those that it names.
-    pub async fn of(upstream: Upstream, mut config: Config) -> World {
+    pub async fn of(upstream: Upstream, config: Config) -> World {
+        World::with_tasks(upstream, config, Tasks::new()).await
+    }
+
+    async fn with_tasks(upstream: Upstream, mut config: Config, tasks: Tasks) -> World {
         config.server.listen.set_port(0);
         config.server.admin_listen.set_port(0);
         if config.store.path == StorePath::Default {
@@ -131,7 +150,7 @@ impl World {
         }
         // Somebody else's scene may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let server = app::start(config).await.expect("the server starts");
+        let server = app::start_with(config, tasks).await.expect("the server starts");
         // A connection of its own for each request: scenes move the clock past the keep-alive limit.
         let client =
             reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");

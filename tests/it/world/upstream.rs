@@ -1,7 +1,7 @@
 //! A scripted upstream: says what the scene tells it to, and remembers what it was asked.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ pub struct Asked {
     pub target: String,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The other end of the connection that it came on.
+    pub peer: SocketAddr,
 }
 
 impl Asked {
@@ -57,6 +59,7 @@ impl Upstream {
         let upstream =
             Upstream { addr, script: Arc::default(), arrived: Arc::new(tokio::sync::watch::channel(0).0) };
         let app = axum::Router::new().fallback(answer).with_state(upstream.clone());
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         #[allow(clippy::disallowed_methods, reason = "the scene's own server, not part of what is drained")]
         tokio::spawn(async move { axum::serve(listener, app).await });
         upstream
@@ -154,7 +157,11 @@ pub fn body(status: u16, value: Value) -> Say {
     }
 }
 
-async fn answer(State(upstream): State<Upstream>, request: Request) -> Response {
+async fn answer(
+    State(upstream): State<Upstream>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let (parts, incoming) = request.into_parts();
     let bytes = axum::body::to_bytes(incoming, usize::MAX).await.unwrap_or_default();
     let say = {
@@ -163,6 +170,7 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
             target: parts.uri.to_string(),
             headers: parts.headers,
             body: bytes.clone(),
+            peer,
         });
         script.next.pop_front()
     };
