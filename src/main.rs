@@ -6,8 +6,8 @@ use reprise::cli::Cli;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// A request makes and drops some eighty small things, many on another thread than the one they were made on; the C
-/// library's allocator takes a twentieth of a miss's CPU more for that.
+/// A request makes and drops some eighty small things; the C library's allocator takes a twentieth of a miss's CPU
+/// more for that.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -3,6 +3,7 @@
 use super::lanes::{Lane, Lanes};
 use std::future::Future;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,12 +27,21 @@ impl Tasks {
         Tasks { lanes: lanes.all(), ..Tasks::default() }
     }
 
-    /// Runs `work` until it ends. A drain waits for it; it should watch `stopping` if it is endless.
+    /// Runs `work` until it ends, in the caller's runtime. A drain waits for it; it should watch `stopping` if it is
+    /// endless.
     pub fn spawn<F>(&self, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         self.tracker.spawn(work);
+    }
+
+    /// Like `spawn`, in another runtime: the one whose thread waits for what the work was begun with.
+    pub fn spawn_in<F>(&self, runtime: &Handle, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tracker.spawn_on(work, runtime);
     }
 
     /// The same tasks to drain and to stop, spread over no lanes.

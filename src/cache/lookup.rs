@@ -156,9 +156,11 @@ impl Cache {
         Looked::Miss { why: or_else(why, missed), embedding: Embedding::Done(vector), near }
     }
 
-    /// What memory has under the exact key, if it serves: the first step of a look-up, for one who did it all.
+    /// What memory has under the exact key, if it serves: the first step of a look-up, for one who did it all. Where
+    /// there is nothing, the request is not counted a second time: L1 keeps what is asked for often.
     pub fn at_hand(&self, lookup: &Lookup<'_>) -> Option<Found> {
-        let own = self.exact(&lookup.canon.exact, &lookup.canon.partition);
+        let Canon { exact, partition, .. } = lookup.canon;
+        let own = if self.store.has(exact) { self.exact(exact, partition) } else { None };
         self.at_exact_key(own, lookup.demand).ok()
     }
 

@@ -27,8 +27,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let source = args.config.source();
     let config = Config::read(&source)?;
     telemetry::init(&config.log).map_err(Failure::other)?;
-    // Connections have their lanes; what goes on behind them needs little.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let lanes = Lanes::start(thread::available_parallelism().map_or(1, NonZero::get))?;
     runtime.block_on(serve(source, config, Tasks::over(&lanes)))
 }

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::runtime::Handle;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -18,11 +19,14 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Errands {
     slot: Arc<Mutex<Option<Work>>>,
     tasks: Tasks,
+    /// Where the work began: its timers and connections stay there, whoever detaches it.
+    runtime: Handle,
 }
 
 impl Errands {
+    /// Within the runtime that will poll it.
     pub fn new(tasks: Tasks) -> Errands {
-        Errands { slot: Arc::default(), tasks }
+        Errands { slot: Arc::default(), tasks, runtime: Handle::current() }
     }
 
     /// The work itself, once; nothing happens until it is polled or detached.
@@ -44,7 +48,7 @@ impl Errands {
     pub fn detach(&self) {
         let work = self.slot.lock().take();
         if let Some(work) = work {
-            self.tasks.spawn(work);
+            self.tasks.spawn_in(&self.runtime, work);
         }
     }
 }

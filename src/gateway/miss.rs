@@ -58,12 +58,8 @@ impl Gateway {
         for _ in 0..ROUNDS {
             match self.cache.flights.seat(visit.canon.exact, visit.form, visit.caller, cap) {
                 Seat::Lead(leader) => {
-                    // The flight before this one may have landed since the cache was asked.
-                    if let Some(found) = self.cache.at_hand(&visit.lookup())
-                        && why != Missed::Unproven
-                        && self.may_hit(&visit).await
-                    {
-                        return Ok(self.play(&visit, found));
+                    if let Some(found) = self.landed(&visit, why).await {
+                        return Ok(self.hit(visit, found));
                     }
                     let shadow = shadow(&visit);
                     return self.lead(visit, why, embedding, shadow, leader).await;
@@ -83,7 +79,11 @@ impl Gateway {
                                 return Ok(answer);
                             }
                         }
-                        Followed::Nothing => {}
+                        Followed::Nothing => {
+                            if let Some(found) = self.landed(&visit, why).await {
+                                return Ok(self.hit(visit, found));
+                            }
+                        }
                     }
                 }
                 Seat::Await(follower) => {
@@ -94,8 +94,21 @@ impl Gateway {
                 }
             }
         }
+        if let Some(found) = self.landed(&visit, why).await {
+            return Ok(self.hit(visit, found));
+        }
         let shadow = shadow(&visit);
         self.ask(visit, Verdict::Miss(why), embedding, Seated::Nowhere, shadow).await
+    }
+
+    /// What a flight brought that landed after the cache was asked. Who was missed for want of a proof has been asked
+    /// for one just now.
+    async fn landed(&self, visit: &Visit, why: Missed) -> Option<Found> {
+        if why == Missed::Unproven {
+            return None;
+        }
+        let found = self.cache.at_hand(&visit.lookup())?;
+        self.may_hit(visit).await.then_some(found)
     }
 
     /// In observe mode: notes what would have been served, and lets the upstream answer.

@@ -117,9 +117,12 @@ where
             let ended = match L::open(accepted) {
                 Ok(io) => {
                     let connection = protocol.serve_connection(TokioIo::new(io), service);
-                    serve(connection, closing, cutting).await.map_err(Into::into)
+                    serve(connection, closing, cutting).await
                 }
-                Err(error) => Err(Box::<dyn Error + Send + Sync>::from(error)),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot serve a connection that was accepted");
+                    Ok(())
+                }
             };
             if let Err(error) = ended {
                 tracing::debug!(?peer, %error, "connection ended");

@@ -45,7 +45,7 @@ pub(super) struct Connections {
 
 #[derive(Default)]
 struct Kept {
-    /// The one used last is used next, so that those which are not needed grow old.
+    /// The one used last, by a lane, is used next, so that those which are not needed grow old.
     idle: Vec<Idle>,
     /// A task closes those that have grown old.
     swept: bool,
@@ -123,7 +123,7 @@ impl Connections {
     }
 
     /// The connection that was used last and still stands. One of this lane, if there is one: another's events
-    /// come by way of its thread, which is still far cheaper than to connect.
+    /// come by way of its thread, when that gets to it, which is still far cheaper than to connect.
     fn kept(&self, context: &mut Context<'_>) -> Option<Box<Open>> {
         let lane = Handle::current().id();
         loop {

@@ -63,7 +63,7 @@ pub enum Step {
     Done,
     /// An error object, or an event named `error`.
     Error,
-    /// Not a chunk of this dialect, or something after the end.
+    /// Not a chunk of this dialect, not UTF-8, or something after the end.
     Strange,
 }
 

@@ -24,7 +24,8 @@ impl Usage {
         Told::deserialize(value).ok()?.usage()
     }
 
-    /// For a field of an answer; fails where its text is no JSON, and on nothing else. Makes no tree.
+    /// For a field of an answer; fails where its text is no JSON, or none that can be read (a number out of range).
+    /// Makes no tree.
     pub fn of_field<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Usage>, D::Error> {
         Told::deserialize(field).map(Told::usage)
     }
