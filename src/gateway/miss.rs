@@ -94,9 +94,6 @@ impl Gateway {
                 }
             }
         }
-        if let Some(found) = self.landed(&visit, why).await {
-            return Ok(self.hit(visit, found));
-        }
         let shadow = shadow(&visit);
         self.ask(visit, Verdict::Miss(why), embedding, Seated::Nowhere, shadow).await
     }

@@ -13,8 +13,8 @@ pub(crate) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     read::<Tree>(text).map(|tree| tree.0)
 }
 
-/// Reads one JSON text, UTF-8 throughout, as RFC 8259 §8.1 asks; checked once for all of it, which is an eighth
-/// cheaper than string by string.
+/// Reads one JSON text, UTF-8 throughout, as RFC 8259 §8.1 asks; checked once for all of it, which costs less than
+/// string by string.
 pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_json::Error> {
     serde_json::from_str(std::str::from_utf8(text).map_err(de::Error::custom)?)
 }
