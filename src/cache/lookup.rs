@@ -133,7 +133,7 @@ impl Cache {
         if let Some(shared) = self.shared()
             && let Some(lines) = shared.lines()
         {
-            return self.lookup_shared(&lookup, shared, &lines, why).await;
+            return Box::pin(self.lookup_shared(&lookup, shared, &lines, why)).await;
         }
         let (semantic, question) = match self.comparable(canon) {
             Ok(comparable) => comparable,

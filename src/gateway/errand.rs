@@ -46,12 +46,14 @@ pub struct Keep {
     pub shadow: Option<Shadow>,
 }
 
+/// What goes with a question on its way. It lies in one place from the first step to the last: a future that held
+/// it would hold it once for every function that it is handed to.
 pub struct Errand {
     pub settings: Arc<Settings>,
     pub dialect: Dialect,
     pub caller: Credential,
-    pub outgoing: Outgoing,
-    pub keep: Keep,
+    /// Taken when the answer has ended; nothing where it may not be kept.
+    pub keep: Option<Keep>,
     /// Present where others may follow.
     pub leader: Option<Leader>,
     /// Keeps other replicas from asking the same, until the answer has been passed on to them.
@@ -63,12 +65,11 @@ type Answer = Result<(Way, Reply), Fault>;
 
 impl Errand {
     /// Sets out, and comes back with the head of the answer; its body then flows.
-    pub async fn send(self, gateway: &Arc<Gateway>) -> Answer {
+    pub async fn send(self: Box<Self>, outgoing: Outgoing, gateway: &Arc<Gateway>) -> Answer {
         let (client, mut answer) = oneshot::channel();
         let errands = Errands::new(gateway.tasks.clone());
         let hook = self.leader.as_ref().map(Leader::hook);
-        let gateway = gateway.clone();
-        errands.set(async move { self.run(&gateway, client).await });
+        errands.set(self.run(outgoing, gateway.clone(), client));
         if let Some(hook) = hook {
             let followed = errands.clone();
             hook.set(move || followed.detach());
@@ -87,22 +88,23 @@ impl Errand {
         Ok((way, reply))
     }
 
-    async fn run(self, gateway: &Arc<Gateway>, mut client: oneshot::Sender<Answer>) {
-        let Errand { settings, dialect, caller, outgoing, keep, leader, lease, tab } = self;
-        let coming = gateway.embed_meanwhile(&keep, settings.config.semantic.patience);
-        let sent = {
-            let send = settings.upstream.send(outgoing);
-            tokio::select! {
-                sent = send => sent,
-                () = gone(&mut client, leader.as_ref(), &settings) => return,
-            }
+    async fn run(
+        mut self: Box<Self>,
+        outgoing: Outgoing,
+        gateway: Arc<Gateway>,
+        mut client: oneshot::Sender<Answer>,
+    ) {
+        let coming = gateway.embed_meanwhile(&self);
+        let sent = tokio::select! {
+            sent = self.settings.upstream.send(outgoing) => sent,
+            () = gone(&mut client, &self) => return,
         };
         let incoming = match sent {
             Ok(incoming) => incoming,
             Err(fault) => {
                 gateway.metrics.upstream_failed(fault.kind.code());
-                super::not_reached(&tab, &fault);
-                if let Some(leader) = leader {
+                super::not_reached(&self.tab, &fault);
+                if let Some(leader) = self.leader {
                     leader.fail(&fault);
                 }
                 let _ = client.send(Err(fault));
@@ -110,26 +112,25 @@ impl Errand {
             }
         };
         let Incoming { status, headers, way, body } = incoming;
-        super::served(&tab, &way);
+        super::served(&self.tab, &way);
         match status.is_success() {
-            true => gateway.prove(caller, settings.config.cache.credential_ttl),
-            false => tab.unbilled(),
+            true => gateway.prove(self.caller, self.settings.config.cache.credential_ttl),
+            false => self.tab.unbilled(),
         }
-        let recorder = Recorder::new(dialect, &headers, settings.config.cache.max_entry);
+        let recorder = Recorder::new(self.dialect, &headers, self.settings.config.cache.max_entry);
         let length = content_length(&headers);
         // A leader that cannot be read along is dropped here: its followers take seats of their own.
-        let leader = leader.filter(|_| recorder.decodes());
-        if let Some(leader) = &leader {
+        self.leader = self.leader.take().filter(|_| recorder.decodes());
+        if let Some(leader) = &self.leader {
             let deployment = way.deployment.clone();
             leader.head(Head { status, headers: plain_headers(&headers), deployment });
         }
         let (to_client, from_errand) = lane::lane();
         let reply = Reply { status, headers, body: ReplyBody::Flow(Box::pin(from_errand)) };
         // An answer of another model than the one asked for would outlive the need for it.
-        let keep = (status == StatusCode::OK && !way.substitute).then_some(keep);
+        self.keep = self.keep.take().filter(|_| status == StatusCode::OK && !way.substitute);
         let _ = client.send(Ok((way, reply)));
-        let (gateway, recorder) = (gateway.clone(), Some(recorder));
-        let reading = Reading { gateway, settings, recorder, keep, coming, leader, tab, _lease: lease };
+        let reading = Reading { errand: self, gateway, recorder: Some(recorder), coming };
         reading.read(body, to_client, length).await;
     }
 }
@@ -174,11 +175,11 @@ impl Stream for Delivery {
 
 /// Completes when the client has left before the head came, nobody follows, and the time to read on
 /// is over.
-async fn gone(client: &mut oneshot::Sender<Answer>, leader: Option<&Leader>, settings: &Settings) {
+async fn gone(client: &mut oneshot::Sender<Answer>, errand: &Errand) {
     client.closed().await;
     loop {
-        tokio::time::sleep(settings.config.cache.read_on).await;
-        if !leader.is_some_and(Leader::followed) {
+        tokio::time::sleep(errand.settings.config.cache.read_on).await;
+        if !errand.leader.as_ref().is_some_and(Leader::followed) {
             return;
         }
     }
@@ -192,15 +193,11 @@ struct Coming {
 
 /// The part of an errand after the head.
 struct Reading {
+    errand: Box<Errand>,
     gateway: Arc<Gateway>,
-    settings: Arc<Settings>,
     /// Taken when the answer has ended.
     recorder: Option<Recorder>,
-    keep: Option<Keep>,
     coming: Option<Coming>,
-    leader: Option<Leader>,
-    tab: Tab,
-    _lease: Option<Lease>,
 }
 
 impl Reading {
@@ -246,12 +243,12 @@ impl Reading {
                 if !self.goes_on() {
                     return;
                 }
-                let read_on = self.settings.config.cache.read_on;
+                let read_on = self.errand.settings.config.cache.read_on;
                 deadline.get_or_insert_with(|| tokio::time::Instant::now() + read_on);
             }
         }
         self.close().await;
-        if let Some(leader) = self.leader.take() {
+        if let Some(leader) = self.errand.leader.take() {
             leader.complete();
         }
         drop(to_client);
@@ -260,8 +257,8 @@ impl Reading {
     /// Whether there is a reason to read on without a client.
     fn goes_on(&self) -> bool {
         let recording =
-            self.keep.is_some() && self.recorder.as_ref().is_some_and(|recorder| !recorder.is_lost());
-        recording || self.leader.as_ref().is_some_and(Leader::followed)
+            self.errand.keep.is_some() && self.recorder.as_ref().is_some_and(|recorder| !recorder.is_lost());
+        recording || self.errand.leader.as_ref().is_some_and(Leader::followed)
     }
 
     /// Whether this chunk may end the answer. Where that cannot be told before it is read (a coded
@@ -274,7 +271,7 @@ impl Reading {
         let Some(recorder) = &mut self.recorder else { return };
         let plain = recorder.feed(chunk);
         let over = recorder.at_end() || (last && !recorder.is_stream());
-        if let Some(leader) = &self.leader {
+        if let Some(leader) = &self.errand.leader {
             leader.push(plain);
         }
         if over {
@@ -286,15 +283,15 @@ impl Reading {
     async fn close(&mut self) {
         let Some(recorder) = self.recorder.take() else { return };
         let recording = recorder.finish(true);
-        self.tab.paid(metered::ended(recording.ended), recording.usage, None);
-        if let (Some(leader), Some(usage)) = (&self.leader, recording.usage) {
+        self.errand.tab.paid(metered::ended(recording.ended), recording.usage, None);
+        if let (Some(leader), Some(usage)) = (&self.errand.leader, recording.usage) {
             leader.cost(usage);
         }
-        let Some(keep) = self.keep.take() else { return };
+        let Some(keep) = self.errand.keep.take() else { return };
         self.gateway.metrics.taped(recording.ended.word());
         let Some(tape) = recording.tape else { return };
         if let Some(shadow) = keep.shadow {
-            self.gateway.compare_shadow(&self.settings, shadow, tape.clone());
+            self.gateway.compare_shadow(&self.errand.settings, shadow, tape.clone());
         }
         match self.gateway.cache.admit(keep.canon, keep.terms, tape) {
             Admitted::Kept(entry) => {
@@ -331,18 +328,18 @@ impl Reading {
     /// The answer broke off. If its own end had been seen before that, it is kept already.
     fn broke(mut self, to_client: Option<Sender>, fault: Fault) {
         if let Some(recorder) = self.recorder.take() {
-            if self.keep.is_some() {
+            if self.errand.keep.is_some() {
                 self.gateway.metrics.taped(Ended::Cut.word());
             }
             let usage = recorder.finish(false).usage;
-            self.tab.paid(accounts::row::Ended::Cut, usage, None);
-            if let (Some(leader), Some(usage)) = (&self.leader, usage) {
+            self.errand.tab.paid(accounts::row::Ended::Cut, usage, None);
+            if let (Some(leader), Some(usage)) = (&self.errand.leader, usage) {
                 leader.cost(usage);
             }
         }
         self.gateway.metrics.upstream_failed(fault.kind.code());
         tracing::warn!(code = fault.kind.code(), "answer broke off: {fault}");
-        if let Some(leader) = self.leader {
+        if let Some(leader) = self.errand.leader.take() {
             leader.cut(fault.kind, &fault.message);
         }
         if let Some(sender) = to_client {
@@ -354,7 +351,8 @@ impl Reading {
 impl Gateway {
     /// Starts embedding a question whose lookup needed no vector, so that it is there when the answer is. One that the
     /// embedder has just shed is idle work: it is not pushed in again before the questions of those who wait.
-    fn embed_meanwhile(&self, keep: &Keep, patience: Duration) -> Option<Coming> {
+    fn embed_meanwhile(&self, errand: &Errand) -> Option<Coming> {
+        let keep = errand.keep.as_ref()?;
         if matches!(keep.embedding, Embedding::Done(_)) || keep.terms.ttl.is_zero() {
             return None;
         }
@@ -372,7 +370,8 @@ impl Gateway {
                 let _ = done.send(vector);
             }
         });
-        Some(Coming { vector, patience: if shed { Duration::ZERO } else { patience } })
+        let patience = if shed { Duration::ZERO } else { errand.settings.config.semantic.patience };
+        Some(Coming { vector, patience })
     }
 }
 

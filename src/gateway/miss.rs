@@ -163,13 +163,13 @@ impl Gateway {
         }
         let Visit { settings, dialect, target, headers, body, caller, canon, tab, .. } = *visit;
         let outgoing = Outgoing { method: Method::POST, target, headers, body: OutgoingBody::Whole(body) };
-        let keep = Keep { canon, terms, embedding, sketch, shadow };
+        let keep = Some(Keep { canon, terms, embedding, sketch, shadow });
         let (leader, lease) = match seated {
             Seated::Nowhere => (None, None),
             Seated::InFront { leader, lease } => (Some(leader), lease),
         };
-        let errand = Errand { settings, dialect, caller, outgoing, keep, leader, lease, tab };
-        let (way, mut reply) = errand.send(self).await?;
+        let errand = Box::new(Errand { settings, dialect, caller, keep, leader, lease, tab });
+        let (way, mut reply) = errand.send(outgoing, self).await?;
         if show {
             report::put(&mut reply.headers, &verdict, Some(&way), self.clock.now());
         }

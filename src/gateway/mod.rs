@@ -141,11 +141,14 @@ impl Gateway {
         let dialect = if method == Method::POST { Dialect::of_path(target.path()) } else { None };
         match (dialect, body) {
             (Some(dialect), AskBody::Whole(body)) => self.consider(dialect, target, headers, body).await,
-            (_, AskBody::Whole(body)) => {
-                self.pass(Outgoing { method, target, headers, body: OutgoingBody::Whole(body) }).await
-            }
-            (_, AskBody::Flow(flow)) => {
-                self.pass(Outgoing { method, target, headers, body: OutgoingBody::Flow(flow) }).await
+            (_, body) => {
+                let body = match body {
+                    AskBody::Whole(body) => OutgoingBody::Whole(body),
+                    AskBody::Flow(flow) => OutgoingBody::Flow(flow),
+                };
+                // Boxed, like whatever a chat request seldom needs: a future is as large as its largest branch, and
+                // moved as a whole when a request comes.
+                Box::pin(self.pass(Outgoing { method, target, headers, body })).await
             }
         }
     }
@@ -173,8 +176,8 @@ impl Gateway {
         let warning = self.accounts.warning(considered.tab());
         let answered = match considered {
             Considered::Chat(visit) => self.chat(visit).await,
-            Considered::Embedding(visit) => self.embedding(*visit).await,
-            Considered::Bypass(aside) => self.stand_aside(*aside).await,
+            Considered::Embedding(visit) => Box::pin(self.embedding(*visit)).await,
+            Considered::Bypass(aside) => Box::pin(self.stand_aside(*aside)).await,
         };
         let (verdict, mut reply) = match answered {
             Ok(answered) => answered,

@@ -105,7 +105,8 @@ impl Connections {
                 Err((error, None)) => return Err(Failed::Broke(error)),
             }
         }
-        let open = self.open().await?;
+        // Boxed, so that those who find a connection do not carry the state of opening one about.
+        let open = Box::pin(self.open()).await?;
         match exchange(open, request).await {
             Ok(answer) => Ok(self.answer(answer, flows)),
             Err((error, _)) => Err(Failed::Broke(error)),
