@@ -153,7 +153,7 @@ pub struct Semantic {
     pub queue: usize,
     /// The longest wait for an embedding. Default 50 ms.
     pub patience: Duration,
-    /// Entries of one partition from which the index turns from flat to HNSW. Default 4,096.
+    /// Entries of one partition from which the index turns from flat to HNSW. Default 32,768.
     pub hnsw_from: usize,
     /// Where the evidence about wrong hits is kept; written only where a route gathers any. Default
     /// `data/budget.json`; `None` (an empty text): in memory only.
@@ -291,7 +291,7 @@ impl Default for Semantic {
             threads: (cores / 2).max(1),
             queue: 256,
             patience: Duration::from_millis(50),
-            hnsw_from: 8_192,
+            hnsw_from: 32_768,
             state: Some(PathBuf::from("data/budget.json")),
             judge: None,
         }

@@ -5,13 +5,19 @@ use super::codes::cosine;
 use hnsw_rs::prelude::{Distance, Hnsw};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Links a point keeps on the upper layers; twice as many on the lowest.
-const LINKS: usize = 24;
+/// Links a point keeps on the upper layers; twice as many on the lowest. With 24 a search took a sixth longer
+/// for the same recall.
+const LINKS: usize = 16;
 /// Candidates looked at when a point is linked.
 const BUILD_WIDTH: usize = 200;
-/// Candidates kept while searching.
-const SEARCH_WIDTH: usize = 48;
 const LAYERS: usize = 16;
+
+/// Candidates kept while `points` are searched: more points take a wider search for the same recall@1, which is
+/// 1.000 at 10,000 (already with a width of 24) and 0.992 at 100,000. Eight more for each doubling.
+fn search_width(points: usize) -> usize {
+    let doublings = points.max(1).ilog2() as usize;
+    (8 * doublings.saturating_sub(9)).max(24)
+}
 
 /// One minus the cosine of rows of codes, never below zero (hnsw_rs asserts that).
 #[derive(Clone, Copy, Default)]
@@ -41,8 +47,8 @@ impl Graph {
         Graph { hnsw, dim }
     }
 
-    /// Links a point. On two busy cores 1.3 ms on average while 10,000 were linked, 4.5 ms while 100,000
-    /// were; the background thread's time, not a caller's.
+    /// Links a point. 0.5 ms on average while 10,000 were linked, 1.0 ms while 100,000 were; the background
+    /// thread's time, not a caller's.
     pub fn insert(&self, id: u64, row: &[i8]) -> Result<(), Refused> {
         let id = usize::try_from(id).map_err(|_| Refused)?;
         catch_unwind(AssertUnwindSafe(|| self.hnsw.insert((row, id)))).map_err(|_| Refused)
@@ -50,7 +56,7 @@ impl Graph {
 
     /// About the best `k` by codes, dead points among them. Empty if the graph library fails.
     pub fn search(&self, query: &[i8], k: usize) -> Vec<u64> {
-        let search = || self.hnsw.search(query, k, SEARCH_WIDTH.max(k));
+        let search = || self.hnsw.search(query, k, search_width(self.points()).max(k));
         let found = catch_unwind(AssertUnwindSafe(search)).unwrap_or_default();
         found.iter().map(|point| point.d_id as u64).collect()
     }
@@ -74,7 +80,7 @@ impl Graph {
     }
 }
 
-/// Bytes per point beside its row: links (one allocation each), sixteen lists, reference counts. Derived
-/// from the growth of resident memory when 100,000 rows of 512 numbers went into a graph: 569 MiB, less
-/// rows, keys and questions (`benches/results/2026-11-21-2core-epyc/semantic.txt`).
-pub const POINT_OVERHEAD: usize = 3_700;
+/// Bytes per point beside its row: links (one allocation each), sixteen lists, reference counts. Resident memory
+/// grew by 1,570 bytes an entry more than without a graph at 10,000 rows of 512 numbers, by 1,010 at 100,000
+/// (`benches/results/2026-11-22-2core-epyc/semantic.txt`). Counted is more: with too low a count the cache outgrows its cap.
+pub const POINT_OVERHEAD: usize = 1_800;

@@ -32,9 +32,9 @@ const SHARDS: usize = 64;
 const ROW_OVERHEAD: usize = 250;
 
 /// The vectors of one model, by partition. A search never leaves its partition and sees every insert
-/// that returned before it began. Small partitions are searched exactly; from `hnsw_from` entries on,
-/// most rows lie in an HNSW graph that a background thread keeps, where 3 in 1,000 best neighbours were
-/// missed at 100,000 entries. Inserts never wait for a graph to be built.
+/// that returned before it began. Small partitions are searched exactly, larger ones by a short list; from `hnsw_from`
+/// entries on, most rows lie in an HNSW graph that a background thread keeps, where 8 in 1,000 best neighbours
+/// were missed at 100,000 entries. Inserts never wait for a graph to be built.
 pub struct Index {
     model: String,
     dim: usize,
@@ -136,7 +136,7 @@ impl Index {
     pub fn bytes_for(&self, partition: &Partition) -> usize {
         let entries = self.entries(partition).map_or(0, |entries| entries.len());
         let links = if entries >= self.hnsw_from { POINT_OVERHEAD } else { 0 };
-        self.dim * (size_of::<f32>() + 1) + ROW_OVERHEAD + links
+        self.dim * (size_of::<f32>() + 1) + self.dim / 8 + ROW_OVERHEAD + links
     }
 
     /// Entries of all partitions. Linear in the partitions.

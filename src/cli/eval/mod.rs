@@ -9,8 +9,8 @@
 //! figures ─> table, JSON, page; gate; calibration
 //! ```
 //! What a replay stores depends on the setting, so every setting of a sweep is replayed whole; only the
-//! embeddings and the neighbours are shared. Up to `hnsw_from` stored questions `served` and the row of the
-//! sweep at the same setting are equal; above, the graph may miss a neighbour, and `served` shows it.
+//! embeddings and the neighbours are shared. Up to `flat::EXACT` stored questions `served` and the row of the
+//! sweep at the same setting are equal; above, the index may miss a neighbour, and `served` shows it.
 //!
 //! | file | has |
 //! |---|---|
