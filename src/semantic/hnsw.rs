@@ -13,7 +13,7 @@ const BUILD_WIDTH: usize = 200;
 const LAYERS: usize = 16;
 
 /// Candidates kept while `points` are searched: more points take a wider search for the same recall@1, which is
-/// 1.000 at 10,000 (already with a width of 24) and 0.992 at 100,000. Eight more for each doubling.
+/// 1.000 at 10,000 (already with a width of 24) and 0.992 or more at 100,000. Eight more for each doubling.
 fn search_width(points: usize) -> usize {
     let doublings = points.max(1).ilog2() as usize;
     (8 * doublings.saturating_sub(9)).max(24)
@@ -81,6 +81,7 @@ impl Graph {
 }
 
 /// Bytes per point beside its row: links (one allocation each), sixteen lists, reference counts. Resident memory
-/// grew by 1,570 bytes an entry more than without a graph at 10,000 rows of 512 numbers, by 1,010 at 100,000
-/// (`benches/results/2026-11-22-2core-epyc/semantic.txt`). Counted is more: with too low a count the cache outgrows its cap.
+/// grew by 1,260 bytes an entry more than without a graph at 10,000 rows of 512 numbers, and by less at 100,000, where
+/// memory that was freed before was used again (`benches/results/2026-11-22-2core-epyc/semantic.txt`). Counted is
+/// more: with too low a count the cache outgrows its cap.
 pub const POINT_OVERHEAD: usize = 1_800;
