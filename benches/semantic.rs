@@ -192,8 +192,9 @@ fn filled(vectors: &Vectors, entries: usize, hnsw_from: usize) -> Index {
     }
     let inserted = began.elapsed();
     index.settle();
+    let kind = if hnsw_from > entries { "flat" } else { "hnsw" };
     println!(
-        "{entries} entries, graph from {hnsw_from}: inserted in {inserted:.2?}, settled after {:.2?}, {} MiB by its own count, {} MiB resident",
+        "{kind} of {entries}: inserted in {inserted:.2?}, settled after {:.2?}, {} MiB by its own count, {} MiB resident",
         began.elapsed(),
         index.bytes() >> 20,
         resident() >> 10,

@@ -33,14 +33,19 @@ fn products(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(x, y)| i32::from(*x) * i32::from(*y)).sum()
 }
 
-/// A bit for each number of a row, set where it is positive, in words of 64. Of two vectors at an angle of `a` about
-/// `a / pi` of the bits differ, as with random hyperplanes (Charikar, Similarity Estimation Techniques from Rounding
-/// Algorithms, 2002); on the axes of the built-in models as on random ones.
+/// A bit for each number of a row, set where it is positive, in `sign_words` words. Of two vectors at an angle of `a`
+/// about `a / pi` of the bits differ, as with random hyperplanes (Charikar, Similarity Estimation Techniques from
+/// Rounding Algorithms, 2002). The axes of the built-in models serve as random ones.
 pub fn signs(row: &[i8]) -> impl Iterator<Item = u64> {
     row.chunks(64).map(|codes| codes.iter().rfold(0, |bits, code| bits << 1 | u64::from(*code > 0)))
 }
 
-/// In how many bits each of `rows`, words side by side, differs from `query`. About 5 ns for a row of 512 bits.
+/// Words that the signs of `dim` numbers take.
+pub const fn sign_words(dim: usize) -> usize {
+    dim.div_ceil(64)
+}
+
+/// In how many bits each of `rows`, words side by side, differs from `query`.
 #[multiversion(targets("x86_64+popcnt", "aarch64+neon"))]
 pub fn differing(query: &[u64], rows: &[u64], counts: &mut Vec<u16>) {
     let differ = |row: &[u64]| query.iter().zip(row).map(|(x, y)| (x ^ y).count_ones() as u16).sum::<u16>();

@@ -5,15 +5,14 @@ use super::codes::cosine;
 use hnsw_rs::prelude::{Distance, Hnsw};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Links a point keeps on the upper layers; twice as many on the lowest. With 24 a search took a sixth longer
-/// for the same recall.
+/// Links a point keeps on the upper layers; twice as many on the lowest.
 const LINKS: usize = 16;
 /// Candidates looked at when a point is linked.
 const BUILD_WIDTH: usize = 200;
 const LAYERS: usize = 16;
 
-/// Candidates kept while `points` are searched: more points take a wider search for the same recall@1, which is
-/// 1.000 at 10,000 (already with a width of 24) and 0.992 or more at 100,000. Eight more for each doubling.
+/// Candidates kept while `points` are searched: more points take a wider search for the same recall@1. Eight more for
+/// each doubling lose no nearest question at 10,000 and 5 in 1,000 at 100,000 (`cargo bench --bench semantic`).
 fn search_width(points: usize) -> usize {
     let doublings = points.max(1).ilog2() as usize;
     (8 * doublings.saturating_sub(9)).max(24)
@@ -66,11 +65,14 @@ impl Graph {
         self.hnsw.get_nb_point()
     }
 
-    /// Copies of the rows that `live` lets through.
+    /// Copies of the rows that `live` lets through, those with the lowest ids first.
     pub fn rows(&self, live: impl Fn(u64) -> bool) -> Vec<(u64, Vec<i8>)> {
         let points = self.hnsw.get_point_indexation().into_iter();
         let copies = points.map(|point| (point.get_origin_id() as u64, point));
-        copies.filter(|(id, _)| live(*id)).map(|(id, point)| (id, point.get_v().to_vec())).collect()
+        let copies = copies.filter(|(id, _)| live(*id)).map(|(id, point)| (id, point.get_v().to_vec()));
+        let mut rows: Vec<_> = copies.collect();
+        rows.sort_unstable_by_key(|(id, _)| *id);
+        rows
     }
 
     /// Bytes held, by estimate: the row, and what was measured beside it per point (see

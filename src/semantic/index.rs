@@ -1,5 +1,6 @@
 //! All partitions: the one place where near questions are looked for.
 
+use super::codes::sign_words;
 use super::embedder::Vector;
 use super::hnsw::POINT_OVERHEAD;
 use super::partition::Entries;
@@ -136,7 +137,7 @@ impl Index {
     pub fn bytes_for(&self, partition: &Partition) -> usize {
         let entries = self.entries(partition).map_or(0, |entries| entries.len());
         let links = if entries >= self.hnsw_from { POINT_OVERHEAD } else { 0 };
-        self.dim * (size_of::<f32>() + 1) + self.dim / 8 + ROW_OVERHEAD + links
+        self.dim * (size_of::<f32>() + 1) + sign_words(self.dim) * size_of::<u64>() + ROW_OVERHEAD + links
     }
 
     /// Entries of all partitions. Linear in the partitions.
@@ -210,7 +211,7 @@ impl Background {
         let thread = std::thread::Builder::new().name("reprise-index".to_owned());
         let calls = match thread.spawn(move || work(&called, &theirs)) {
             Ok(_) => Some(calls),
-            // Without the thread every partition stays flat: slower when large, never wrong.
+            // Without the thread every partition stays flat: slower when large.
             Err(wrong) => {
                 tracing::warn!(error = %wrong, "no thread for the index; large partitions are searched flat");
                 None

@@ -2,7 +2,7 @@
 //! graph that the background thread moves rows into.
 //!
 //! ```text
-//! insert ─> tail (flat, exact) ──background──> graph (HNSW) ──too many dead──> next graph
+//! insert ─> tail (flat) ──background──> graph (HNSW) ──too many dead──> next graph
 //! nearest = candidates of tail and graph by codes, live ones only, scored by their vectors
 //! ```
 //! A row is always in exactly one of the two, so no insert is lost while a graph is built. Both hold
@@ -188,8 +188,7 @@ impl Entries {
             let mut state = self.state.write();
             let expected = state.entries.len() * 2;
             let graph = state.graph.get_or_insert_with(|| Arc::new(Graph::new(self.dim, expected)));
-            // In the order they came: a graph of what came first, to which later ones in other words are linked,
-            // is searched with half the steps of one linked in the order that removals leave.
+            // In the order they came: a graph linked in the order that removals leave takes more steps to search.
             (Arc::clone(graph), state.tail.oldest(BATCH))
         };
         let mut moved = HashSet::default();
@@ -215,9 +214,7 @@ impl Entries {
         };
         let Some(old) = old else { return };
         let next = Graph::new(self.dim, live.len() * 2);
-        let mut rows = old.rows(|id| live.contains(&id));
-        rows.sort_unstable_by_key(|(id, _)| *id);
-        for (id, row) in &rows {
+        for (id, row) in &old.rows(|id| live.contains(&id)) {
             if next.insert(*id, row).is_err() {
                 self.state.write().flat_only = true;
                 return;
