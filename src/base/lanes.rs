@@ -5,6 +5,7 @@
 //! of a few microseconds that costs more than they do themselves. Here a task stays where it began, as
 //! in nginx and Envoy; the price is that a long piece holds up the others of its lane.
 
+use super::corked;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ impl Lanes {
         let (mut lanes, mut threads) = (Vec::new(), Vec::new());
         for number in 0..count {
             let runtime = Builder::new_current_thread().enable_all().build()?;
+            corked::take_turns(runtime.handle());
             lanes.push(Lane { handle: runtime.handle().clone(), seat: Arc::new(()) });
             let stopped = stop.clone().cancelled_owned();
             let work = move || {

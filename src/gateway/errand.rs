@@ -4,6 +4,7 @@
 //! (`detach`). Before the client can see the end of an answer, the answer is in the cache: who asks again
 //! after reading it finds it.
 
+use super::delivery::Delivery;
 use super::detach::{Errands, Waiting};
 use super::lane::{self, Sender};
 use super::metered;
@@ -24,13 +25,12 @@ use crate::tape::{Ended, Recorder};
 use crate::upstream::{Chunks, Incoming, Outgoing, Way};
 use crate::wire::{Dialect, content_length};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -82,8 +82,7 @@ impl Errand {
         let lost = || Fault::new(Kind::Internal, "the request was lost inside the proxy");
         let (way, mut reply) = head.await.unwrap_or_else(|_| Err(lost()))?;
         if let ReplyBody::Flow(flow) = reply.body {
-            reply.body =
-                ReplyBody::Flow(Box::pin(Delivery { flow, waiting, handed_over: HandedOver::Nothing }));
+            reply.body = ReplyBody::Flow(Box::pin(Delivery::new(flow, waiting)));
         }
         Ok((way, reply))
     }
@@ -132,44 +131,6 @@ impl Errand {
         let _ = client.send(Ok((way, reply)));
         let reading = Reading { errand: self, gateway, recorder: Some(recorder), coming };
         reading.read(body, to_client, length).await;
-    }
-}
-
-/// The body as the client reads it: reading moves the errand on.
-struct Delivery {
-    flow: Chunks,
-    waiting: Waiting,
-    handed_over: HandedOver,
-}
-
-/// What the transport has been given. The first chunk goes out, with the head, before the errand goes on
-/// with what came in the same breath; later ones may leave together, as they came.
-#[derive(Clone, Copy)]
-enum HandedOver {
-    Nothing,
-    First,
-    Sent,
-}
-
-impl Stream for Delivery {
-    type Item = Result<Bytes, Fault>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if matches!(self.handed_over, HandedOver::First) {
-            self.handed_over = HandedOver::Sent;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        // First what is there already: the errand may wait for room in the lane.
-        let mut next = self.flow.as_mut().poll_next(cx);
-        if !matches!(next, Poll::Ready(Some(_))) {
-            self.waiting.0.poll(cx);
-            next = self.flow.as_mut().poll_next(cx);
-        }
-        if matches!((self.handed_over, &next), (HandedOver::Nothing, Poll::Ready(Some(_)))) {
-            self.handed_over = HandedOver::First;
-        }
-        next
     }
 }
 
@@ -233,7 +194,7 @@ impl Reading {
                 to_client = None;
             }
             if !last {
-                // The first has a turn of its own (`HandedOver`).
+                // The first has a turn of its own (`delivery`).
                 if received == chunk.len() && to_client.is_some() {
                     tokio::task::yield_now().await;
                 }

@@ -16,6 +16,7 @@
 //! | `fleet` | what a request asks of, and tells, the other replicas |
 //! | `errand` | one question to the upstream, its answer recorded on the way |
 //! | `metered` | an answer that passes by the cache, read along for what it cost |
+//! | `delivery` | the body as the client reads it |
 //! | `detach` | work that outlives the one who waits for it |
 //! | `embeddings` | `/v1/embeddings`, input by input |
 //! | `closing` | the last word of an event stream that broke off |
@@ -31,6 +32,7 @@
 
 mod closing;
 pub mod coding;
+mod delivery;
 pub mod detach;
 pub mod directives;
 pub mod embeddings;

@@ -1,5 +1,6 @@
 //! The accept loop, the limits of a connection, and the drain.
 
+use crate::base::corked::Corked;
 use crate::base::tasks::Tasks;
 use crate::config::Limits;
 use http_body::Body;
@@ -116,7 +117,7 @@ where
         tasks.spread(async move {
             let ended = match L::open(accepted) {
                 Ok(io) => {
-                    let connection = protocol.serve_connection(TokioIo::new(io), service);
+                    let connection = protocol.serve_connection(Corked::new(TokioIo::new(io)), service);
                     serve(connection, closing, cutting).await
                 }
                 Err(error) => {
@@ -143,7 +144,7 @@ where
 
 /// Runs one connection to its end: its own, the orderly one of a drain, or the cut.
 async fn serve<I, S, B>(
-    connection: http1::Connection<TokioIo<I>, S>,
+    connection: http1::Connection<Corked<TokioIo<I>>, S>,
     closing: CancellationToken,
     cutting: CancellationToken,
 ) -> hyper::Result<()>

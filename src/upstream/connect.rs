@@ -1,5 +1,6 @@
 //! How one deployment is connected to: name, TCP, TLS, and the limit on all of it together.
 
+use crate::base::corked::Corked;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -13,7 +14,7 @@ use tower_service::Service;
 /// Between probes of a silent connection, so that a stream through a NAT is not forgotten.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-pub(super) type Io = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+pub(super) type Io = Corked<<HttpsConnector<HttpConnector> as Service<Uri>>::Response>;
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Connecting took longer than `connect_timeout`.
@@ -63,7 +64,7 @@ impl Connector {
         let mut https = self.https.clone();
         let connecting = async {
             futures_util::future::poll_fn(|context| https.poll_ready(context)).await?;
-            https.call(self.address.clone()).await
+            https.call(self.address.clone()).await.map(Corked::new)
         };
         tokio::time::timeout(self.limit, connecting).await.unwrap_or_else(|_| Err(TimedOut.into()))
     }

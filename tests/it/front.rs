@@ -10,6 +10,7 @@ mod upstream;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, StatusCode};
+use reprise::base::corked;
 use reprise::base::fault::Fault;
 use reprise::base::tasks::Tasks;
 use reprise::config::Limits;
@@ -55,6 +56,8 @@ impl<D> Served<D> {
         let stopping = stop.clone().cancelled_owned();
         let (tell, drained) = oneshot::channel();
         let tasks = Tasks::new();
+        // As on a lane.
+        corked::take_turns(&tokio::runtime::Handle::current());
         tasks.clone().spawn(async move {
             let drain = Duration::from_secs(30);
             let _ = tell.send(Front::run(listener, service, limits, drain, &tasks, stopping).await);

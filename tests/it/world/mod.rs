@@ -6,6 +6,7 @@ pub mod tls;
 pub mod upstream;
 
 use reprise::app::{self, Running};
+use reprise::base::corked;
 use reprise::base::lanes::Lanes;
 use reprise::base::tasks::Tasks;
 use reprise::config::{CacheMode, Config, Flags, Source, StorePath};
@@ -150,6 +151,8 @@ impl World {
         }
         // Somebody else's scene may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // As on a lane.
+        corked::take_turns(&tokio::runtime::Handle::current());
         let server = app::start_with(config, tasks).await.expect("the server starts");
         // A connection of its own for each request: scenes move the clock past the keep-alive limit.
         let client =
