@@ -1,5 +1,8 @@
 //! Connections on threads of their own, as `reprise serve` has them.
 
+use crate::store::crash::Process;
+use crate::world::tls::Authority;
+use crate::world::upstream::Upstream;
 use crate::world::{Answer, World, chat, chat_with, read};
 use futures_util::future::join_all;
 use reprise::base::lanes::Lanes;
@@ -56,6 +59,36 @@ async fn a_lane_that_ends_takes_nobody_with_it() {
     assert!(response.bytes().await.is_err(), "the stream is cut");
     let ready = read(world.client().get(world.admin("/readyz"))).await;
     assert_eq!(ready.status, 200, "the admin side is on no lane");
+}
+
+#[tokio::test]
+async fn over_tls_every_byte_goes_both_ways_and_only_to_a_server_that_is_trusted() {
+    let (upstream, trusted, other) = (Upstream::start().await, Authority::new(), Authority::new());
+    let url = trusted.terminates(upstream.addr).await;
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let serve = |roots: &Authority, data: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_reprise"));
+        command.env("SSL_CERT_FILE", roots.path("cert.pem"));
+        let data = folder.path().join(data);
+        std::fs::create_dir(&data).expect("a folder");
+        Process::spawn(command, &url, &data)
+    };
+    let process = serve(&trusted, "trusting");
+    // From a line to more than any buffer holds.
+    let questions: Vec<String> =
+        (0..40).map(|number| format!("{number} {}", "why? ".repeat(number * 2_000))).collect();
+    let answers = join_all(questions.iter().map(|question| process.ask(question))).await;
+    for (question, answer) in questions.iter().zip(answers) {
+        assert!(
+            answer.text() == format!("You asked: {question}"),
+            "{}: {} bytes",
+            answer.status,
+            answer.body.len()
+        );
+    }
+    assert_eq!(upstream.calls(), 40);
+    let refused = serve(&other, "wary").ask("q").await;
+    assert_eq!((refused.status, upstream.calls()), (502, 40), "{refused:?}");
 }
 
 /// A client that keeps its connection.

@@ -1,6 +1,6 @@
 //! What outlives a restart, a crash and a bad disk.
 
-mod crash;
+pub mod crash;
 mod full;
 mod models;
 mod purging;
