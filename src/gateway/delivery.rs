@@ -46,10 +46,11 @@ impl Stream for Delivery {
         match self.handed_over {
             HandedOver::First { turn } => {
                 self.handed_over = HandedOver::Flushed { turn };
+                // If the transport does not ask again by itself.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            HandedOver::Flushed { turn } if !corked::is_out(turn) => {
+            HandedOver::Flushed { turn } if !corked::is_over(turn) => {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -56,7 +56,7 @@ struct Idle {
     since: Instant,
 }
 
-/// A connection. Nothing moves on it unless `drive` is called.
+/// A connection. Nothing moves on it unless `drive` is called, but for what waits for the end of a turn (`corked`).
 struct Open {
     sender: SendRequest<Sending>,
     connection: http1::Connection<Io, Sending>,
