@@ -191,7 +191,7 @@ impl<I: Read + Write + Unpin> Held<I> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
-        if self.out.is_empty() {
+        if self.out.is_empty() && !self.blocked {
             return Poll::Ready(Ok(()));
         }
         if !self.blocked
@@ -208,7 +208,8 @@ impl<I: Read + Write + Unpin> Held<I> {
 impl<I: Read + Write + Unpin + Send> Uncork for Mutex<Held<I>> {
     fn uncork(&self, context: &mut Context<'_>) -> Poll<()> {
         let held = &mut *self.lock();
-        if !held.out.is_empty() {
+        // What has gone out may still lie with TLS.
+        if held.blocked || !held.out.is_empty() {
             let Poll::Ready(cleared) = held.poll_out(context) else {
                 held.blocked = true;
                 return Poll::Pending;

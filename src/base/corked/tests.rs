@@ -2,7 +2,7 @@ use super::*;
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
 use std::future::poll_fn;
-use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, BufWriter, DuplexStream, duplex};
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
 
@@ -13,7 +13,7 @@ fn pipe(room: usize) -> (End, DuplexStream) {
     (Corked::new(TokioIo::new(ours)), theirs)
 }
 
-async fn write(end: &mut End, mut bytes: &[u8]) -> io::Result<()> {
+async fn write(end: &mut (impl Write + Unpin), mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let wrote = poll_fn(|context| Pin::new(&mut *end).poll_write(context, bytes)).await?;
         bytes = &bytes[wrote..];
@@ -21,7 +21,7 @@ async fn write(end: &mut End, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-async fn flush(end: &mut End) -> io::Result<()> {
+async fn flush(end: &mut (impl Write + Unpin)) -> io::Result<()> {
     poll_fn(|context| Pin::new(&mut *end).poll_flush(context)).await
 }
 
@@ -111,6 +111,28 @@ async fn who_reads_slowly_gets_all_of_it_though_the_connection_is_gone() {
     let mut read = Vec::new();
     peer.read_to_end(&mut read).await.unwrap();
     assert_eq!(read, b"more than there is room for");
+}
+
+#[tokio::test]
+async fn what_lies_with_tls_is_flushed_too() {
+    take_turns(&Handle::current());
+    yield_now().await;
+    let (ours, mut peer) = duplex(4);
+    // As TLS does, it takes what is written, and hands it on when flushed.
+    let mut end = Corked::new(TokioIo::new(BufWriter::new(ours)));
+    let writing = async {
+        write(&mut end, b"said").await.unwrap();
+        write(&mut end, &[7; LARGEST]).await.unwrap();
+        flush(&mut end).await.unwrap();
+        write(&mut end, b"and more").await.unwrap();
+        yield_now().await;
+        flush(&mut end).await.unwrap();
+    };
+    let expected = [&b"said"[..], &[7; LARGEST], b"and more"].concat();
+    let mut read = vec![0; expected.len()];
+    let (_, arrived) = tokio::join!(writing, peer.read_exact(&mut read));
+    arrived.unwrap();
+    assert!(read == expected);
 }
 
 #[tokio::test]
