@@ -92,6 +92,7 @@ impl Future for Blocked {
     }
 }
 
+/// Writes to all that wait; those that take no more just now are left to `Turns`.
 fn end_turn() {
     while let Some(connection) = TURN.with_borrow_mut(|turn| turn.corked.pop_front()) {
         if connection.uncork(&mut Context::from_waker(Waker::noop())).is_pending() {
@@ -191,13 +192,13 @@ impl<I: Read + Write + Unpin> Held<I> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
-        if self.out.is_empty() && !self.blocked {
-            return Poll::Ready(Ok(()));
-        }
-        if !self.blocked
-            && let Poll::Ready(cleared) = self.poll_out(&mut Context::from_waker(Waker::noop()))
-        {
-            return Poll::Ready(cleared);
+        if !self.blocked {
+            if self.out.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if let Poll::Ready(cleared) = self.poll_out(&mut Context::from_waker(Waker::noop())) {
+                return Poll::Ready(cleared);
+            }
         }
         self.blocked = true;
         self.writer.clone_from(context.waker());

@@ -3,7 +3,8 @@
 //! A runtime that many threads share passes the wait for events from thread to thread: who has got one wakes
 //! another to wait, then works, and the next event of the same connection finds the other one. With pieces
 //! of a few microseconds that costs more than they do themselves. Here a task stays where it began, as
-//! in nginx and Envoy; the price is that a long piece holds up the others of its lane.
+//! in nginx and Envoy; the price is that a long piece holds up the others of its lane: what it has
+//! not begun, and, as writes wait for the end of a turn ([`corked`]), what it had just finished.
 
 use super::corked;
 use std::future::Future;

@@ -23,13 +23,9 @@ pub(super) struct Delivery {
 enum HandedOver {
     Nothing,
     /// The first chunk, in this turn. Told that there is no more for now, the transport flushes.
-    First {
-        turn: u64,
-    },
+    First(u64),
     /// The same, flushed; it leaves at the end of the turn.
-    Flushed {
-        turn: u64,
-    },
+    Flushed(u64),
     Sent,
 }
 
@@ -44,17 +40,17 @@ impl Stream for Delivery {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.handed_over {
-            HandedOver::First { turn } => {
-                self.handed_over = HandedOver::Flushed { turn };
+            HandedOver::First(turn) => {
+                self.handed_over = HandedOver::Flushed(turn);
                 // If the transport does not ask again by itself.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            HandedOver::Flushed { turn } if !corked::is_over(turn) => {
+            HandedOver::Flushed(turn) if !corked::is_over(turn) => {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            HandedOver::Flushed { .. } => self.handed_over = HandedOver::Sent,
+            HandedOver::Flushed(_) => self.handed_over = HandedOver::Sent,
             HandedOver::Nothing | HandedOver::Sent => {}
         }
         // First what is there already: the errand may wait for room in the lane.
@@ -64,7 +60,7 @@ impl Stream for Delivery {
             next = self.flow.as_mut().poll_next(cx);
         }
         if matches!((self.handed_over, &next), (HandedOver::Nothing, Poll::Ready(Some(_)))) {
-            self.handed_over = HandedOver::First { turn: corked::turn() };
+            self.handed_over = HandedOver::First(corked::turn());
         }
         next
     }

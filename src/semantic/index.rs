@@ -34,8 +34,8 @@ const ROW_OVERHEAD: usize = 250;
 
 /// The vectors of one model, by partition. A search never leaves its partition and sees every insert
 /// that returned before it began. Small partitions are searched exactly, larger ones by a short list; from `hnsw_from`
-/// entries on, most rows lie in an HNSW graph that a background thread keeps, where 5 to 8 in 1,000 best neighbours
-/// were missed at 100,000 entries. Inserts never wait for a graph to be built.
+/// entries on, most rows lie in an HNSW graph that a background thread keeps, where 5 in 1,000 best neighbours were
+/// missed at 100,000 entries. Inserts never wait for a graph to be built.
 pub struct Index {
     model: String,
     dim: usize,

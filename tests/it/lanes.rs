@@ -1,6 +1,6 @@
 //! Connections on threads of their own, as `reprise serve` has them.
 
-use crate::store::crash::Process;
+use crate::world::process::Process;
 use crate::world::tls::Authority;
 use crate::world::upstream::Upstream;
 use crate::world::{Answer, World, chat, chat_with, read};

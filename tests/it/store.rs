@@ -1,6 +1,6 @@
 //! What outlives a restart, a crash and a bad disk.
 
-pub mod crash;
+mod crash;
 mod full;
 mod models;
 mod purging;

@@ -1,7 +1,7 @@
 //! A disk that is full, under the store and the ledger of the real binary, and has room again.
 
-use super::crash::Process;
 use crate::world::World;
+use crate::world::process::Process;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Our server on port 0 and a scripted upstream; both die with the world.
 
 pub mod postgres;
+pub mod process;
 pub mod redis;
 pub mod tls;
 pub mod upstream;
