@@ -9,8 +9,9 @@ DATA = os.environ["DATA"]
 
 # Folds for cross-validation.
 FOLDS = 5
-# The probability from which no further neighbour is looked at, as in src/semantic/choose.rs.
-SURE = 0.95
+# As in src/semantic/choose.rs and wordings.rs: the probability from which no further neighbour is looked at, that from which a
+# question is remembered as another wording of the stored one, that from which such wordings may vouch, and how many are kept.
+SURE, SURELY, LIKELY, WORDINGS = 0.95, 0.90, 0.50, 4
 # Pairs below it are far below any threshold that serves.
 LEAST_COSINE = 0.62
 # Neighbours of one text that are trained on.
@@ -69,19 +70,31 @@ class Stream:
 
     def replay(self, p, threshold, cut, tried=5):
         """Right and wrong answers in percent of all requests, where `p[(i, j)]` is the verifier's score (0: a rule is broken); as
-        `reprise eval` does: the first that is sure serves, else the surest that reaches the cut."""
-        stored, right, wrong = {}, 0, 0
+        `reprise eval` does: the first that is sure serves, else the surest that reaches the cut; where a stored question is in
+        doubt, the other wordings of it vouch."""
+        stored, wordings, right, wrong = {}, {}, 0, 0
+
+        def score(text, other):
+            return p.get((min(text, other), max(text, other)), 0)
+
         for text, kind in self.requests:
             found = stored.get(text)
-            left, surest = tried, 0
+            left, surest, of = tried, 0, None
+            cosines = dict(self.near[text]) if found is None else {}
             for other, cosine in self.near[text] if found is None else ():
                 if cosine < threshold or not left or surest >= SURE:
                     break
                 if other in stored:
                     left -= 1
-                    likely = p[min(text, other), max(text, other)]
+                    likely = score(text, other)
+                    if LIKELY <= likely < SURE:
+                        vouching = [score(text, wording) for wording in wordings.get(other, ())
+                                    if cosines.get(wording, 0) >= threshold]  # fmt: skip
+                        likely = max([likely, *(one for one in vouching if one >= cut)])
                     if likely >= cut and likely > surest:
-                        found, surest = stored[other], likely
+                        found, surest, of = stored[other], likely, other
+            if of is not None and surest >= SURELY and text not in wordings.setdefault(of, []):
+                wordings[of] = [*wordings[of], text][-WORDINGS:]
             if found is None:
                 stored[text] = kind
             elif found == kind:

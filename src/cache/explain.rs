@@ -9,9 +9,9 @@ use super::outlines::NearPartition;
 use super::verdict::{Missed, Tier};
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::{Bypass, Outline, Question};
-use crate::semantic::choose::{TRIED, reaches};
+use crate::semantic::choose::{TRIED, Weighed, reaches, weigh};
 use crate::semantic::embedder::Vector;
-use crate::semantic::verify::{Judgement, Near, Reading, judge, measure};
+use crate::semantic::verify::{Judgement, Near, Reading, measure};
 use crate::semantic::{Neighbour, Semantic};
 use ahash::AHashMap;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct Judged {
     pub judgement: Judgement,
     /// P(one answer serves both) by the learned score alone, 0 to 1.
     pub p: f32,
+    /// Another wording of the stored question, which was asked before and is likelier the same.
+    pub vouched_by: Option<Arc<str>>,
     /// Why it would not be served even so: stale, in no form that the client takes, reported wrong.
     pub unserved: Option<Missed>,
     pub feedback: Tally,
@@ -127,13 +129,15 @@ impl Cache {
             let gap = near.get(rank + 1).map(|next| neighbour.score - next.score);
             let stored = Reading::of(&neighbour.question);
             let pair = Near { asked: &reading, stored: &stored, cosine: neighbour.score, gap };
+            let Weighed { judgement, by } = weigh(asked.read(&reading), &pair, &neighbour.key, asked.bar);
             Judged {
                 key: neighbour.key,
                 score: neighbour.score,
                 question: neighbour.question.clone(),
                 reaches: reaches(neighbour.score, asked.bar.threshold),
-                judgement: judge(&pair, asked.bar.verify),
+                judgement,
                 p: measure(&pair).2,
+                vouched_by: by,
                 unserved: match there(neighbour) {
                     Some(entry) => self.unserved(&asked, neighbour, &entry, lookup.demand),
                     None => Some(Missed::Unknown),

@@ -150,6 +150,7 @@ impl Cache {
     /// What somebody has found wrong, here or on another replica.
     pub(super) fn tighten(&self, key: ExactKey, wrong: Wrong) {
         self.feedback.note(key, |reports| reports.refuse(wrong));
+        self.unlearn(&key);
         // Reports are not on disk: the entry must not come back without them.
         if let Some(disk) = &self.disk {
             disk.remove(&key);

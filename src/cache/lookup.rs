@@ -7,9 +7,10 @@ use crate::base::clock::Millis;
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::{Bypass, Canon, Question};
 use crate::config::Strictness;
-use crate::semantic::choose::{Bar, Choice, Refusal, TRIED, choose, reaches};
+use crate::semantic::choose::{self, Bar, Choice, Refusal, TRIED, Vouchers, choose, reaches};
 use crate::semantic::embedder::Vector;
 use crate::semantic::verify::Reading;
+use crate::semantic::wordings::Wording;
 use crate::semantic::{Neighbour, Semantic};
 use crate::tape::Playback;
 use crate::wire::request::Form;
@@ -58,7 +59,7 @@ impl Lookup<'_> {
         question: &'q Question,
         vector: &'q Vector,
     ) -> Asked<'q> {
-        Asked { question, vector, model: semantic.model_name(), bar: self.bar(semantic) }
+        Asked { question, vector, semantic, bar: self.bar(semantic) }
     }
 }
 
@@ -67,8 +68,24 @@ pub(super) struct Asked<'a> {
     pub question: &'a Question,
     pub vector: &'a Vector,
     /// What the vector came from.
-    pub model: &'a str,
+    pub semantic: &'a Semantic,
     pub bar: Bar,
+}
+
+impl<'a> Asked<'a> {
+    /// The same for the verifier, its question read.
+    pub fn read<'r>(&self, reading: &'r Reading) -> choose::Asked<'r>
+    where
+        'a: 'r,
+    {
+        let (text, vector) = (self.question.0.as_str(), self.vector);
+        let vouchers = Vouchers { text, vector, wordings: self.semantic.wordings() };
+        choose::Asked { reading, vouchers: Some(vouchers) }
+    }
+
+    fn wording(&self) -> Wording {
+        Wording { text: self.question.0.as_str().into(), vector: self.vector.clone() }
+    }
 }
 
 /// What the neighbourhood comes to.
@@ -108,6 +125,8 @@ pub struct Found {
     pub tier: Tier,
     pub score: Option<f32>,
     pub playback: Playback,
+    /// What was asked, where it was surely the stored question in other words.
+    pub wording: Option<Wording>,
 }
 
 /// Whether one entry serves one demand.
@@ -168,7 +187,9 @@ impl Cache {
     pub(super) fn at_exact_key(&self, entry: Option<Arc<Entry>>, demand: Demand) -> Result<Found, Missed> {
         let entry = entry.ok_or(Missed::Unknown)?;
         match self.serves(&entry, demand) {
-            Served::Yes(playback) => Ok(Found { entry, tier: Tier::L1, score: None, playback }),
+            Served::Yes(playback) => {
+                Ok(Found { entry, tier: Tier::L1, score: None, playback, wording: None })
+            }
             Served::No(missed) => Err(missed),
         }
     }
@@ -196,6 +217,7 @@ impl Cache {
             tier: Tier::L1,
             score: None,
             playback,
+            wording: None,
         })
     }
 
@@ -227,6 +249,25 @@ impl Cache {
         })
     }
 
+    /// A hit is given to its client: remembers what was asked, if it was surely the stored question in other words. Not
+    /// where the entry served somebody wrongly.
+    pub fn learn(&self, found: &Found) {
+        let (Some(wording), Some(semantic)) = (&found.wording, self.semantic()) else { return };
+        let key = found.entry.key;
+        semantic.wordings().note(key, wording);
+        // Asked last, so that a report or a removal of this moment is not missed.
+        if self.feedback.tightened(&key) || !self.store.has(&key) {
+            semantic.wordings().forget(&key);
+        }
+    }
+
+    /// An entry served, or would have served, somebody wrongly: another wording may have spoken for it.
+    pub fn unlearn(&self, key: &ExactKey) {
+        if let Some(semantic) = self.semantic() {
+            semantic.wordings().forget(key);
+        }
+    }
+
     /// Which of `neighbours` serves, if any; `entry` gives a neighbour's, as long as it is there.
     pub(super) fn decide(
         &self,
@@ -238,11 +279,12 @@ impl Cache {
         let (mut servable, mut unserved) = (Vec::new(), None);
         let threshold = asked.bar.threshold;
         let question = Reading::of(&asked.question.0);
-        let choice = choose(&question, neighbours, asked.bar, |neighbour| {
+        let choice = choose(asked.read(&question), neighbours, asked.bar, |neighbour| {
             let entry = entry(neighbour)?;
             match self.serves_for(asked, neighbour, &entry, demand) {
                 Served::Yes(playback) => {
-                    servable.push(Found { entry, tier: Tier::L2, score: Some(neighbour.score), playback });
+                    let score = Some(neighbour.score);
+                    servable.push(Found { entry, tier: Tier::L2, score, playback, wording: None });
                     Some(Reading::of(&neighbour.question))
                 }
                 Served::No(missed) => {
@@ -252,7 +294,10 @@ impl Cache {
             }
         });
         let found = match choice {
-            Choice::Serve { key, .. } => servable.into_iter().find(|found| found.entry.key == key),
+            Choice::Serve { key, surely, .. } => {
+                let found = servable.into_iter().find(|found| found.entry.key == key);
+                found.map(|found| Found { wording: surely.then(|| asked.wording()), ..found })
+            }
             Choice::Refuse { .. } => None,
         };
         match (choice, found) {
@@ -273,7 +318,8 @@ impl Cache {
 
     /// As `serves`, for a question in other words: what people said of the entry counts too.
     fn serves_for(&self, asked: &Asked<'_>, neighbour: &Neighbour, entry: &Entry, demand: Demand) -> Served {
-        let Asked { question, vector, model, .. } = asked;
+        let Asked { question, vector, semantic, .. } = asked;
+        let model = semantic.model_name();
         match self.feedback.refuses(&entry.key, &question.0, model, vector, neighbour.score) {
             true => Served::No(Missed::ReportedWrong),
             false => self.serves(entry, demand),

@@ -3,7 +3,7 @@
 //! ```text
 //! lookup: L1 by exact key ─ fresh, playable ─> hit
 //!            └ miss ─ question, partition not empty ─> embed ─> nearest five, best first
-//!                         └ each: in L1, fresh, playable, verified; the surest ─> hit (L2)
+//!                         └ each: in L1, fresh, playable, verified, or vouched for; the surest ─> hit (L2)
 //! admit:  whole answer ─> L1 (bytes, expiry) ─> index of its partition (in the background)
 //! ```
 //! With `[redis]`, L3 stands beside L1 and behind L2 (`shared` has the picture).

@@ -14,7 +14,6 @@ use crate::cache::{Entry, Found, Missed};
 use crate::canon::Bypass;
 use crate::canon::outline::Told;
 use crate::config::{Policy, Strictness};
-use crate::semantic::verify::Judgement;
 use crate::wire::Dialect;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -95,6 +94,8 @@ pub struct Neighbour {
     pub sentence: Option<&'static str>,
     /// P(one answer serves both), by the learned score alone.
     pub p: f64,
+    /// Another wording of the stored question, which was asked before and is likelier the same.
+    pub vouched_by: Option<Box<str>>,
     /// Why it would not be served whatever the verifier says.
     pub unserved: Option<&'static str>,
     pub right: u32,
@@ -273,12 +274,9 @@ fn decided(outcome: &'static str, reason: Option<&'static str>, sentence: String
 }
 
 fn neighbour(judged: Judged) -> Neighbour {
-    let Judged { key, score, question, reaches, judgement, p, unserved, feedback: Tally { right, wrong } } =
-        judged;
-    let rule = match judgement {
-        Judgement::Same { .. } => None,
-        Judgement::Different(rule) => Some(rule),
-    };
+    let Judged { key, score, question, reaches, judgement, p, vouched_by, unserved, feedback } = judged;
+    let Tally { right, wrong } = feedback;
+    let rule = judgement.refusal();
     Neighbour {
         entry: Entry::id_of(&key),
         score: rounded(score),
@@ -288,6 +286,7 @@ fn neighbour(judged: Judged) -> Neighbour {
         rule: rule.map(|rule| rule.word()),
         sentence: rule.map(sentence::of_rule),
         p: rounded(p),
+        vouched_by: vouched_by.as_deref().map(Box::from),
         unserved: unserved.map(|missed| missed.word().unwrap_or("stale")),
         right,
         wrong,

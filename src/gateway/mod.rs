@@ -216,8 +216,13 @@ impl Gateway {
         }
         match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) => match self.may_hit(&visit).await {
-                true if visit.policy().observes() => self.observe(visit, found).await,
-                true => Ok(self.hit(visit, found)),
+                true => {
+                    self.cache.learn(&found);
+                    match visit.policy().observes() {
+                        true => self.observe(visit, found).await,
+                        false => Ok(self.hit(visit, found)),
+                    }
+                }
                 false if visit.wishes.only_if_cached => Err(only_if_cached()),
                 false => self.miss(visit, Missed::Unproven, Embedding::NotAsked, None).await,
             },
@@ -235,7 +240,7 @@ impl Gateway {
     }
 
     fn play(&self, visit: &Visit, found: Found) -> (Verdict, Reply) {
-        let Found { entry, tier, score, playback } = found;
+        let Found { entry, tier, score, playback, .. } = found;
         self.count_saved(entry.usage());
         let saved = visit.tab.hit(tier.word(), entry.usage());
         let verdict = Verdict::Hit { entry, tier, score };

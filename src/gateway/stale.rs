@@ -56,7 +56,7 @@ impl Gateway {
         };
         self.metrics.served_stale();
         tracing::warn!(model = %found.entry.model, "the upstream failed: an expired answer was served");
-        let Found { entry, tier, score, playback } = found;
+        let Found { entry, tier, score, playback, .. } = found;
         self.count_saved(entry.usage());
         let verdict = Verdict::Hit { entry, tier, score };
         Ok(self.stored(&ground.asked, playback, verdict, None, ground.show))

@@ -7,6 +7,7 @@ use super::manifest::{Manifest, ManifestError, Thresholds};
 use super::open::{Opened, open};
 use super::pool::{Pool, PoolMetrics};
 use super::runtime::{OnnxRuntime, RuntimeError};
+use super::wordings::{MEMORY, Wordings};
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::Bypass;
 use crate::config;
@@ -42,6 +43,7 @@ pub struct Semantic {
     cover: Cover,
     pool: Pool,
     index: Index,
+    wordings: Wordings,
 }
 
 impl Semantic {
@@ -75,7 +77,14 @@ impl Semantic {
         let model = Arc::clone(embedders.first().ok_or_else(none)?);
         let index = Index::new(model.name(), model.dim(), config.hnsw_from);
         let pool = Pool::start(embedders, config.queue, config.patience).map_err(LoadError::Thread)?;
-        Ok(Semantic { model, thresholds, cover: Cover::of(languages), pool, index })
+        Ok(Semantic {
+            model,
+            thresholds,
+            cover: Cover::of(languages),
+            pool,
+            index,
+            wordings: Wordings::new(MEMORY),
+        })
     }
 
     /// Whether a question may be compared by meaning: in a language that the model covers, and within
@@ -118,9 +127,10 @@ impl Semantic {
         self.index.insert(partition, key, vector, question)
     }
 
-    /// See [`Index::remove`].
+    /// See [`Index::remove`]; its other wordings go with it.
     pub fn remove(&self, partition: &Partition, key: &ExactKey) {
         self.index.remove(partition, key);
+        self.wordings.forget(key);
     }
 
     /// The cosine from which a neighbour is a candidate: the model's calibrated value for this
@@ -150,6 +160,11 @@ impl Semantic {
 
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// In which other words the stored questions were asked.
+    pub fn wordings(&self) -> &Wordings {
+        &self.wordings
     }
 
     pub fn metrics(&self) -> &PoolMetrics {

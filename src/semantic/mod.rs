@@ -24,6 +24,7 @@
 //! | `codes` | vectors in bytes to be searched, in full to be scored |
 //! | `flat`, `hnsw` | search row by row, and in a graph |
 //! | `choose` | the decision: which neighbour, if any, serves |
+//! | `wordings` | in which other words a stored question was surely asked |
 //! | `verify` | whether one answer serves both questions |
 //! | `budget` | holds a wrong-hit budget: which hits are audited, and the threshold that follows |
 
@@ -46,6 +47,7 @@ pub mod runtime;
 mod sentencepiece;
 mod trim;
 pub mod verify;
+pub mod wordings;
 
 pub use embedder::{EmbedError, Vector};
 pub use engine::{LoadError, Semantic};

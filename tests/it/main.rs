@@ -33,4 +33,5 @@ mod streams;
 mod verify;
 mod why;
 mod wire;
+mod wordings;
 mod world;

@@ -5,11 +5,13 @@ use super::asked::{Asked, Item};
 use super::corpus::Corpus;
 use super::latency::Samples;
 use super::near::{LEAST, Near, better, vector_of};
-use crate::semantic::choose::{Bar, Choice, TRIED, choose};
+use crate::base::digest::ExactKey;
+use crate::semantic::choose::{self, Bar, Choice, TRIED, Vouchers, choose};
 use crate::semantic::codes::dot;
 use crate::semantic::embedder::Vector;
 use crate::semantic::index::{Index, Neighbour};
 use crate::semantic::verify::Reading;
+use crate::semantic::wordings::{Wording, Wordings};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -69,11 +71,13 @@ pub struct Listed<'a> {
     /// By item: when it was stored.
     sequence: Vec<Option<u32>>,
     stored: Vec<u32>,
+    wordings: Wordings,
 }
 
 impl<'a> Listed<'a> {
     pub fn new(asked: &'a Asked, corpus: &'a Corpus, near: &'a Near) -> Listed<'a> {
-        Listed { asked, corpus, near, sequence: vec![None; asked.items.len()], stored: Vec::new() }
+        let sequence = vec![None; asked.items.len()];
+        Listed { asked, corpus, near, sequence, stored: Vec::new(), wordings: Wordings::new(u64::MAX) }
     }
 
     /// The stored neighbours that a search for [`TRIED`] and one more would give, as far as they can matter
@@ -118,7 +122,8 @@ impl<'a> Listed<'a> {
 
 impl Shelf for Listed<'_> {
     fn find(&mut self, item: u32, setting: Setting) -> Option<(u32, f32)> {
-        let question = self.asked.items[item as usize].question.ok()?;
+        let question = self.asked.items[item as usize].question.ok()? as usize;
+        let vector = vector_of(self.asked, self.corpus, item)?;
         let items = &self.asked.items;
         let neighbour = |(sequence, score): (u32, f32)| {
             let other = &items[self.stored[sequence as usize] as usize];
@@ -128,10 +133,11 @@ impl Shelf for Listed<'_> {
         let neighbours: Vec<Neighbour> =
             self.nearest(item, setting.threshold).into_iter().filter_map(neighbour).collect();
         let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
-        match choose(&self.corpus.readings[question as usize], &neighbours, setting, reading) {
-            Choice::Serve { key, score } => Some((*self.asked.by_key.get(&key)?, score)),
-            Choice::Refuse { .. } => None,
-        }
+        let vouchers = Vouchers { text: &self.corpus.texts[question], vector, wordings: &self.wordings };
+        let asked = choose::Asked { reading: &self.corpus.readings[question], vouchers: Some(vouchers) };
+        let choice = choose(asked, &neighbours, setting, reading);
+        let (key, score) = served(&choice, vouchers)?;
+        Some((*self.asked.by_key.get(&key)?, score))
     }
 
     fn store(&mut self, item: u32) {
@@ -140,6 +146,16 @@ impl Shelf for Listed<'_> {
             self.stored.push(item);
         }
     }
+}
+
+/// The entry that serves and its cosine; it remembers a wording as `cache::lookup` does.
+fn served(choice: &Choice, vouchers: Vouchers<'_>) -> Option<(ExactKey, f32)> {
+    let Choice::Serve { key, score, surely } = *choice else { return None };
+    let Vouchers { text, vector, wordings } = vouchers;
+    if surely {
+        wordings.note(key, &Wording { text: text.into(), vector: vector.clone() });
+    }
+    Some((key, score))
 }
 
 fn reading_of<'a>(asked: &Asked, corpus: &'a Corpus, near: &Neighbour) -> Option<&'a Reading> {
@@ -152,6 +168,7 @@ pub struct Indexed<'a> {
     asked: &'a Asked,
     corpus: &'a Corpus,
     index: Index,
+    wordings: Wordings,
     pub search: Samples,
     /// Reading the question and judging its neighbours, where there was one to judge.
     pub verify: Samples,
@@ -159,7 +176,8 @@ pub struct Indexed<'a> {
 
 impl<'a> Indexed<'a> {
     pub fn new(asked: &'a Asked, corpus: &'a Corpus, index: Index) -> Indexed<'a> {
-        Indexed { asked, corpus, index, search: Samples::default(), verify: Samples::default() }
+        let (search, verify) = (Samples::default(), Samples::default());
+        Indexed { asked, corpus, index, wordings: Wordings::new(u64::MAX), search, verify }
     }
 
     fn vector(&self, item: u32) -> Option<(&'a Vector, &'a Arc<str>)> {
@@ -177,14 +195,14 @@ impl Shelf for Indexed<'_> {
         self.search.add(begun.elapsed());
         let begun = Instant::now();
         let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
-        let choice = choose(&Reading::of(text), &neighbours, setting, reading);
+        let vouchers = Vouchers { text, vector, wordings: &self.wordings };
+        let asked = choose::Asked { reading: &Reading::of(text), vouchers: Some(vouchers) };
+        let choice = choose(asked, &neighbours, setting, reading);
         if neighbours.first().is_some_and(|near| near.score >= setting.threshold) {
             self.verify.add(begun.elapsed());
         }
-        match choice {
-            Choice::Serve { key, score } => Some((*self.asked.by_key.get(&key)?, score)),
-            Choice::Refuse { .. } => None,
-        }
+        let (key, score) = served(&choice, vouchers)?;
+        Some((*self.asked.by_key.get(&key)?, score))
     }
 
     fn store(&mut self, item: u32) {

@@ -170,7 +170,13 @@ impl Gateway {
         let work = async move {
             let Some(_turn) = place.turn().await else { return Outcome::Stopped };
             match open {
-                Some(open) => settle(open, &pair, &means).await,
+                Some(open) => {
+                    let outcome = settle(open, &pair, &means).await;
+                    if outcome == Outcome::Differed {
+                        gateway.cache.unlearn(&entry.key);
+                    }
+                    outcome
+                }
                 None => gateway.compare_exact(&watch, &pair, &means).await,
             }
         };

@@ -68,7 +68,20 @@ pub enum Judgement {
         /// P(one answer serves both), 0 to 1.
         p: f32,
     },
+    /// No rule is broken, but the probability is too low; the rule names what differs most.
+    Doubted { rule: Rule, p: f32 },
+    /// The first rule that is broken.
     Different(Rule),
+}
+
+impl Judgement {
+    /// Why it refuses, if it does.
+    pub fn refusal(self) -> Option<Rule> {
+        match self {
+            Judgement::Same { .. } => None,
+            Judgement::Doubted { rule, .. } | Judgement::Different(rule) => Some(rule),
+        }
+    }
 }
 
 /// A question and its neighbour.
@@ -101,7 +114,7 @@ pub fn judge(near: &Near, strictness: Strictness) -> Judgement {
         return Judgement::Different(rule);
     }
     let p = probability(&compared.features, near.asked.hangul);
-    if p >= least { Judgement::Same { p } } else { Judgement::Different(doubt(&compared)) }
+    if p >= least { Judgement::Same { p } } else { Judgement::Doubted { rule: doubt(&compared), p } }
 }
 
 /// What the score sees and the rule that `strict` finds broken: for training, evaluation and explanation.
