@@ -151,6 +151,57 @@ OPINIONS = [
 ]
 OPINION_OTHERS = ["What is the history of {t}?", "Who invented {t}?", "Are {t} allowed in Spain?", "How expensive are {t}?", "Should {t} be banned?", "Why are {t} so popular?"]
 
+# Something to be found or shown: what it is, and what is not it.
+WANTED = [
+    ("vegan bakeries near the station", ["vegan butchers near the station", "vegan bakeries near the airport"]),
+    ("ferries from Split to Hvar", ["ferries from Hvar to Split", "ferries from Split to Ancona"]),
+    ("my invoices from last year", ["my contracts from last year", "my invoices from last month"]),
+    ("open positions in marketing", ["open positions in accounting", "open questions in marketing"]),
+    ("jazz concerts this weekend", ["jazz lessons this weekend", "jazz concerts next month"]),
+    ("recipes with lentils", ["recipes with walnuts", "recipes without lentils"]),
+    ("evening classes in pottery", ["evening classes in welding", "morning classes in pottery"]),
+    ("campsites by the lake", ["cabins by the lake", "campsites by the sea"]),
+    ("used bikes in Ghent", ["new bikes in Ghent", "used bikes in Liege"]),
+    ("dentists in the old town", ["notaries in the old town", "dentists in the new town"]),
+    ("the timetable of the night bus", ["the timetable of the ferry", "the route of the night bus"]),
+    ("my bookings for August", ["my bookings for June", "my payments for August"]),
+    ("photos of the old harbour", ["maps of the old harbour", "photos of the old mill"]),
+    ("rooms with a balcony", ["rooms with a kitchen", "tables with a bench"]),
+    ("my unread messages", ["my deleted messages", "my unread articles"]),
+    ("the list of suppliers", ["the list of customers", "the map of suppliers"]),
+]
+WANTED_FRAMES = [
+    "{x}", "Show me {x}", "show {x}", "Find {x}", "Find me {x}", "I'm looking for {x}", "I am searching for {x}", "Can you show me {x}?",
+    "Please list {x}", "I want to see {x}", "I'd like to see {x}", "Can you find {x} for me?", "Give me {x}", "I need {x}", "Where can I find {x}?",
+    "Could you look up {x}?", "Search for {x}", "Where do I see {x}?", "Please show me {x}", "let me see {x}",
+]
+WANTED_OTHERS = [
+    "Hide {x}", "Who is in charge of {x}?", "How many people know {x}?", "Stop showing me {x}", "Why do people like {x}?", "I don't want to see {x}",
+    "How do I share {x}?", "Do not list {x}",
+]
+
+# A state of a thing: two words for it, one for another, and the things.
+STATES = [
+    ("free", "available", "clean", ["the meeting room", "the tennis court", "the guest flat"], [" on Friday", " tonight", " at noon"]),
+    ("closed", "shut", "crowded", ["the museum", "the bridge", "the town hall"], [" on Friday", " in winter", " during the holidays"]),
+    ("broken", "out of order", "for sale", ["the lift", "the coffee machine", "the scanner"], ["", " again", " in building B"]),
+    ("ready", "finished", "expensive", ["my visa", "the translation", "the repair"], ["", " by Monday", " in time"]),
+]
+STATE_FRAMES = ["Is {x} {s}{t}?", "Can you tell me if {x} is {s}{t}?", "I'd like to know whether {x} is {s}{t}", "is {x} {s}{t}", "Do you know if {x} is {s}{t}?"]
+
+# What does not work: the thing, and other things.
+TROUBLES = [("heating", "shower"), ("microphone", "camera"), ("search", "filter"), ("voucher", "receipt"), ("key card", "parking gate"), ("dark mode", "night shift")]
+TROUBLE_FRAMES = [
+    "The {x} does not work", "The {x} doesn't work", "the {x} is not working", "My {x} isn't working", "The {x} won't work", "{x} not working",
+    "The {x} is not functioning", "the {x} has stopped working",
+]
+TROUBLE_OTHERS = ["The {x} works", "How does the {x} work?", "Who repaired the {x}?", "The {x} is working again", "Where is the {x}?"]
+
+AMOUNTS = [("the turnover in spring", "the turnover in autumn"), ("the rent last year", "the rent next year"), ("our electricity bill in May", "our water bill in May"),
+           ("the deposit for the hall", "the deposit for the car"), ("the fine for late return", "the fine for parking")]  # fmt: skip
+AMOUNT_FRAMES = ["What was {x}?", "How much was {x}?", "how high was {x}", "Can you tell me how much {x} was?", "What was the amount of {x}?", "I'd like to know what {x} was"]
+AMOUNT_OTHERS = ["Who paid {x}?", "Why was {x} so high?", "When was {x} due?", "Was {x} paid?"]
+
 KO_PLACES = ["서울역", "인천공항", "우리 회사", "제주 매장", "부산 지점", "시청 도서관", "강남 센터", "과학관", "수영장"]
 KO_FACTS = [
     ("영업시간", ["영업 시간", "운영시간"], ["주차요금", "전화번호", "주소"]), ("주차요금", ["주차 요금", "주차비"], ["영업시간", "입장료"]),
@@ -197,6 +248,24 @@ KO_QUESTIONS = [
     ["오늘 대전 날씨 알려줘", "오늘 대전 날씨 어때?", "오늘 대전 날씨가 어떻게 되나요?", "대전 오늘 날씨 좀 알려줘"],
     ["내일 대전 기온 알려줘", "내일 대전 기온이 몇 도야?", "내일 대전 온도가 어떻게 돼?", "대전의 내일 기온을 알려주세요"],
 ]
+# Two words for one deed, and other deeds.
+KO_DEEDS = [
+    ("예약 시간을 변경하", "예약 시간을 바꾸", ["예약 시간을 확인하", "예약 인원을 바꾸"]), ("오래된 사진을 삭제하", "오래된 사진을 지우", ["오래된 사진을 보내", "오래된 메일을 지우"]),
+    ("공연 표를 구매하", "공연 표를 사", ["공연 표를 빌리", "기차 표를 사"]), ("후기를 작성하", "후기를 쓰", ["후기를 지우", "이력서를 쓰"]),
+    ("관리비를 납부하", "관리비를 내", ["관리비를 계산하", "과태료를 내"]), ("친구에게 쿠폰을 전송하", "친구에게 쿠폰을 보내", ["친구에게 쿠폰을 받", "친구에게 사진을 보내"]),
+    ("전시회를 관람하", "전시회를 보", ["전시회를 준비하", "경기를 보"]), ("프로필 사진을 교체하", "프로필 사진을 바꾸", ["프로필 사진을 지우", "배경 사진을 바꾸"]),
+]
+KO_DEED_FRAMES = ["{s}려면 어떻게 해야 하나요?", "{s}는 방법 알려줘", "{s}는 법 좀 알려 주세요", "어떻게 {s}나요?", "{s}고 싶어요", "{s}는 방법이 뭐예요?", "{s}려면 어떻게 해?"]
+# What does not work, with its particle.
+KO_TROUBLES = ["다운로드가", "사진 업로드가", "회원가입이", "본인 인증이", "프린터 연결이", "화면 공유가", "문자 수신이", "쿠폰 적용이"]
+KO_TROUBLE_FRAMES = ["{x} 안 돼요", "{x} 안 됩니다", "{x} 안 돼", "{x} 되지 않아요", "{x} 되지 않습니다", "{x} 안 되네요", "{x} 계속 안 돼요"]
+KO_WHY_FRAMES = ["{x} 왜 안 돼요?", "왜 {x} 안 되나요?", "{x} 안 되는 이유가 뭐예요?", "{x} 안 되는 이유 알려줘", "{x} 왜 되지 않나요?", "왜 {x} 안 돼?"]
+KO_TROUBLE_OTHERS = ["{x} 잘 돼요", "{x} 되나요?", "{x} 얼마나 걸려요?", "{x} 언제 되나요?"]
+# When and how much: the thing, and others of its sort.
+KO_TIMES = [("체크인 시간", ["체크아웃 시간", "조식 시간"]), ("접수 마감 시간", ["접수 시작 시간", "발표 시간"]), ("점심시간", ["쉬는 시간", "저녁 시간"]), ("첫차 시간", ["막배 시간", "환승 시간"])]
+KO_TIME_FRAMES = ["{x} 알려줘", "{x}이 언제예요?", "{x}은 몇 시인가요?", "{x} 언제야?", "{x}이 어떻게 되나요?", "{x} 좀 알려주세요", "{x}이 몇 시야?"]
+KO_AMOUNTS = [("에펠탑 높이", ["에펠탑 무게", "남산타워 높이"]), ("낙동강 길이", ["낙동강 깊이", "금강 길이"]), ("코끼리 몸무게", ["코끼리 키", "하마 몸무게"]), ("택배 운임", ["퀵 운임", "택배 무게"])]
+KO_AMOUNT_FRAMES = ["{x} 알려줘", "{x} 얼마야?", "{x} 얼마나 돼요?", "{x} 어떻게 돼?", "{x} 알려주세요", "{x} 얼마인가요?", "{x} 궁금해요"]
 
 
 class Writer:
@@ -330,8 +399,61 @@ def korean(w):
         w.other(wordings, KO_QUESTIONS[at - 2], 3)
 
 
-def pairs(seed=20):
+def requests(w):
+    for x, near in WANTED:
+        said = [frame.format(x=x) for frame in WANTED_FRAMES]
+        w.same(said, 16)
+        w.other(said, [frame.format(x=other) for frame in WANTED_FRAMES for other in near], 12)
+        w.other(said, [frame.format(x=x) for frame in WANTED_OTHERS], 5)
+    for one, two, other, things, times in STATES:
+        for thing in things:
+            for at, time in enumerate(times):
+                said = [frame.format(x=thing, s=state, t=time) for frame in STATE_FRAMES for state in (one, two)]
+                w.same(said, 4)
+                w.other(said, [frame.format(x=thing, s=other, t=time) for frame in STATE_FRAMES], 2)
+                w.other(said, [frame.format(x=thing, s=one, t=times[at - 1]) for frame in STATE_FRAMES], 2)
+    for thing, other in TROUBLES:
+        said = [frame.format(x=thing) for frame in TROUBLE_FRAMES]
+        w.same(said, 10)
+        w.other(said, [frame.format(x=other) for frame in TROUBLE_FRAMES], 6)
+        w.other(said, [frame.format(x=thing) for frame in TROUBLE_OTHERS], 4)
+    for thing, other in AMOUNTS:
+        said = [frame.format(x=thing) for frame in AMOUNT_FRAMES]
+        w.same(said, 8)
+        w.other(said, [frame.format(x=other) for frame in AMOUNT_FRAMES], 5)
+        w.other(said, [frame.format(x=thing) for frame in AMOUNT_OTHERS], 3)
+
+
+def apart(text, rng):
+    """The same Korean text with one space left out."""
+    spaces = [at for at, letter in enumerate(text) if letter == " "]
+    at = rng.choice(spaces) if spaces else len(text)
+    return text[:at] + text[at + 1 :]
+
+
+def korean_requests(w):
+    for one, two, near in KO_DEEDS:
+        said = [frame.format(s=stem) for frame in KO_DEED_FRAMES for stem in (one, two)]
+        w.same(said, 16)
+        w.other(said, [frame.format(s=other) for frame in KO_DEED_FRAMES for other in near], 12)
+    for at, thing in enumerate(KO_TROUBLES):
+        for frames in (KO_TROUBLE_FRAMES, KO_WHY_FRAMES):
+            said = [frame.format(x=thing) for frame in frames]
+            w.same(said, 8)
+            w.other(said, [frame.format(x=KO_TROUBLES[at - 1]) for frame in frames], 5)
+            w.other(said, [frame.format(x=thing) for frame in KO_TROUBLE_OTHERS], 3)
+    for table, frames in ((KO_TIMES, KO_TIME_FRAMES), (KO_AMOUNTS, KO_AMOUNT_FRAMES)):
+        for thing, near in table:
+            said = [frame.format(x=thing) for frame in frames]
+            w.same(said, 10)
+            w.other(said, [frame.format(x=other) for frame in frames for other in near], 8)
+            for _ in range(3):
+                a, b = w.random.sample(said, 2)
+                w.add(a, apart(b, w.random), 1)
+
+
+def pairs(seed=21):
     w = Writer(seed)
-    for part in (goals, facts, reasons, choices, korean):
+    for part in (goals, facts, reasons, choices, korean, requests, korean_requests):
         part(w)
     return [{"a": a, "b": b, "same": same} for (a, b), same in w.pairs.items()]

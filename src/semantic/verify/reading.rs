@@ -166,13 +166,15 @@ impl Reading {
         }
     }
 
-    fn latin_word(&mut self, token: &Token, stem: &str, key: u64, concept: Option<u64>, role: Role) {
+    fn latin_word(&mut self, token: &Token, stem: &str, own: u64, concept: Option<u64>, role: Role) {
         let lexicon = &*LEXICON;
-        let frame = concept.is_none() && lexicon.frame.contains(&key);
-        let key = concept.unwrap_or(key);
+        let frame = concept.is_none() && lexicon.frame.contains(&own);
+        let key = concept.unwrap_or(own);
         let concept = concept.or_else(|| lexicon.concept.get(&key).copied()).unwrap_or(key);
-        let known = lexicon.common.contains_key(&key);
-        let weight = if frame { 0.0 } else { lexicon.weight(key) };
+        // A concept that is named by a phrase is in no list: its first word speaks for it.
+        let known = lexicon.common.contains_key(&key) || lexicon.common.contains_key(&own);
+        let listed = if lexicon.common.contains_key(&key) { key } else { own };
+        let weight = if frame { 0.0 } else { lexicon.weight(listed) };
         let named = !frame && token.capital && (!token.opens || !known) && token.class == Class::Word;
         let word = Word {
             text: stem.into(),
@@ -321,5 +323,15 @@ mod tests {
             assert!(alike(&format!("deliver on {date}"), "deliver on 2024-05-01"), "{date}");
         }
         assert!(!alike("from May 3 to June 5", "from June 3 to May 5"));
+    }
+
+    #[test]
+    fn a_phrase_that_names_its_concept_is_as_common_as_its_words_and_no_name() {
+        for text in
+            ["Show me the trains from Oslo", "Log in from another phone", "Customer service on Sunday"]
+        {
+            let first = &Reading::of(text).words[0];
+            assert!(first.known && !first.named && first.weight < 1.0, "{text}: {first:?}");
+        }
     }
 }
