@@ -217,7 +217,9 @@ impl Gateway {
         match self.cache.lookup(visit.lookup()).await {
             Looked::Hit(found) => match self.may_hit(&visit).await {
                 true => {
-                    self.cache.learn(&found);
+                    if visit.may_be_kept() {
+                        self.cache.learn(&found);
+                    }
                     match visit.policy().observes() {
                         true => self.observe(visit, found).await,
                         false => Ok(self.hit(visit, found)),

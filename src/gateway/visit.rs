@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A chat or text completion on its way through the cache.
 pub struct Visit {
@@ -117,6 +118,11 @@ impl Visit {
         terms(self.policy(), &self.wishes, self.scope, &self.model)
     }
 
+    /// Whether the client and the route let anything of it be kept.
+    pub fn may_be_kept(&self) -> bool {
+        !ttl(self.policy(), &self.wishes).is_zero()
+    }
+
     /// What is needed to outline the context later; the body and the target are shared, not copied.
     pub fn sketch(&self) -> Sketch {
         let shaping = key_headers(&self.headers, &self.settings.config.cache.key_headers);
@@ -160,13 +166,17 @@ impl EmbeddingVisit {
     }
 }
 
+fn ttl(policy: &Policy, wishes: &Directives) -> Duration {
+    wishes.ttl.unwrap_or(policy.ttl)
+}
+
 fn terms(policy: &Policy, wishes: &Directives, scope: Scope, model: &str) -> Terms {
     Terms {
         scope,
         namespace: wishes.namespace.as_deref().map(Box::from),
         model: model.into(),
         tags: wishes.tags.clone(),
-        ttl: wishes.ttl.unwrap_or(policy.ttl),
+        ttl: ttl(policy, wishes),
         keep_truncated: policy.keep_truncated,
     }
 }

@@ -57,9 +57,9 @@ fn each_language_holds_its_own_floor() {
     }
 }
 
-/// A little below what was measured (87.7 and 82.7), in percent; 85 is the aim of both, and Korean falls short of it.
+/// A little below what was measured (88.3 and 81.2), in percent; 85 is the aim of both, and Korean falls short of it.
 const EN_PASS: f64 = 87.0;
-const KO_PASS: f64 = 81.0;
+const KO_PASS: f64 = 80.0;
 
 #[test]
 fn the_set_is_large_half_paraphrases_and_has_every_rule_in_both_languages() {

@@ -143,7 +143,7 @@ async fn only_strict_verification_listens_and_learns() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_teaches_nothing() {
+async fn what_is_not_served_or_not_to_be_kept_teaches_nothing() {
     let world = world(|config| config.policy.scope = ScopeBy::Global).await;
     world.ask(ASKED).await;
     let strict = [("x-reprise-threshold", "0.99"), ("cache-control", "only-if-cached")];
@@ -153,6 +153,8 @@ async fn what_is_not_served_teaches_nothing() {
     let unproven =
         unproven.header("cache-control", "only-if-cached").header("authorization", "Bearer made-up");
     assert_eq!(read(unproven).await.status, 504);
+    // Nothing of this one is to be kept.
+    assert_eq!(world.send_with(&chat(SURE), &[("x-reprise-ttl", "0")]).await.verdict(), "hit");
     assert!(!hits(&world, DOUBTED).await);
     assert!(hits(&world, SURE).await && hits(&world, DOUBTED).await);
 }

@@ -31,11 +31,16 @@ pub fn align(a: &[Word], b: &[Word], joined_a: &str, joined_b: &str) -> Alignmen
             if out.a[i].to.is_some() {
                 continue;
             }
+            // Of a word that stands there twice, the one in the same role.
+            let plays = |j: usize| b[j].role == word.role;
             let found = (0..b.len())
                 .filter(|j| out.b[*j].to.is_none())
                 .map(|j| (j, grade(word, &b[j], pass)))
                 .filter(|(_, grade)| *grade > 0.0)
-                .max_by(|x, y| x.1.total_cmp(&y.1).then(distance(i, y.0).cmp(&distance(i, x.0))));
+                .max_by(|x, y| {
+                    let near = || distance(i, y.0).cmp(&distance(i, x.0));
+                    x.1.total_cmp(&y.1).then(plays(x.0).cmp(&plays(y.0))).then_with(near)
+                });
             if let Some((j, grade)) = found {
                 out.a[i] = Match { to: Some(j), grade };
                 out.b[j] = Match { to: Some(i), grade };
@@ -89,9 +94,22 @@ fn like_latin(a: &Word, b: &Word) -> f32 {
     if (a.known && b.known) || short.len() < 4 || a.named || b.named {
         return 0.0;
     }
+    // A side of a choice is no slip of the pen for the other.
+    if a.contrasts_with(b) || denying_prefix(short, long) {
+        return 0.0;
+    }
     let slips = strsim::osa_distance(short, long);
     let allowed = if short.len() >= 8 { 2 } else { 1 };
     if slips <= allowed { 0.85 } else { 0.0 }
+}
+
+/// Whether one of two words denies the other: "unsubscribe", "disconnect".
+pub fn denying_prefix(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    short.len() >= 4
+        && ["un", "dis", "in", "im", "ir", "il", "non", "de"]
+            .iter()
+            .any(|p| long.strip_prefix(p) == Some(short))
 }
 
 /// Whether what follows a shared head of four letters or more is only derivation.

@@ -1,5 +1,6 @@
 //! The rules in order, then the score.
 
+use super::align::denying_prefix;
 use super::features::{COUNT, Compared, compare};
 use super::korean::Role;
 use super::reading::Reading;
@@ -171,14 +172,6 @@ pub(super) fn opposites(a: &Reading, b: &Reading, compared: &Compared) -> bool {
             word.contrasts_with(other) || denying_prefix(&word.text, &other.text)
         })
     })
-}
-
-fn denying_prefix(a: &str, b: &str) -> bool {
-    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-    short.len() >= 4
-        && ["un", "dis", "in", "im", "ir", "il", "non", "de"]
-            .iter()
-            .any(|p| long.strip_prefix(p) == Some(short))
 }
 
 fn bag_is_same(compared: &Compared) -> bool {

@@ -40,12 +40,13 @@ impl Kinds {
             return u8::from(self.0 != other.0);
         }
         // One side is sure. "What is the …" and "which …" may hide any of them; how and yes-no do not ask why, who or when.
-        let (one, open) = if a == 0 { (b, self.0) } else { (a, other.0) };
+        let (one, sure, open) = if a == 0 { (b, other.0, self.0) } else { (a, self.0, other.0) };
         let vague = open & (WHAT | WHICH) != 0 || open == 0;
         if one & WHY != 0 {
             return if vague && open & HOW == 0 { 1 } else { 2 };
         }
-        if one & (WHO | WHEN | HOW_LONG | HOW_MANY | HOW_MUCH) != 0 && open & HOW != 0 {
+        // "How do I see the fee" asks how, as "how do I see the charge" does.
+        if one & (WHO | WHEN | HOW_LONG | HOW_MANY | HOW_MUCH) != 0 && open & HOW != 0 && sure & HOW == 0 {
             return 2;
         }
         1
@@ -60,7 +61,7 @@ pub fn english(words: &[&str]) -> Kinds {
         set |= match (*word, next) {
             ("who" | "whom" | "whose", _) if at < 4 => WHO,
             ("when", _) if at < 3 => WHEN,
-            ("what" | "which", "time" | "date" | "day" | "year" | "month") => WHEN,
+            ("what" | "which", "time" | "times" | "hours" | "date" | "day" | "year" | "month") => WHEN,
             ("where", _) | ("what" | "which", "place") if at < 4 => WHERE,
             ("why", _) | ("how", "come") | ("reason" | "reasons", _) => WHY,
             ("how", "much") | ("price" | "cost" | "costs" | "fee" | "fees", _) => HOW_MUCH,
@@ -174,5 +175,8 @@ mod tests {
     fn manner_may_be_asked_in_many_ways() {
         assert!(apart("How do I reset it?", "What is the way to reset it?") < 2);
         assert!(apart("What time does it open?", "When does it open?") < 1);
+        assert!(apart("What hours are you open?", "At what time are you open?") < 1);
+        assert!(apart("I don't know how to see the fee", "how can I see the charge") < 2);
+        assert_eq!(apart("How much is the fee?", "How do I pay it?"), 2);
     }
 }

@@ -136,6 +136,8 @@ pub fn english_role(before: &[&str]) -> Role {
     };
     match before {
         [.., "rather", "than"] | [.., "instead", "of"] => Role::Rejected,
+        // One leaves a list, whichever word stands there.
+        [.., verb, "from" | "to"] if verb.starts_with("unsubscrib") => Role::None,
         [.., "from"] => Role::From,
         [.., "to" | "into"] => Role::To,
         [.., "than"] => Role::Than,
@@ -166,6 +168,12 @@ mod tests {
             ("check the current status of my order", "see my order current status"),
             ("does the price include tax", "is tax included in the price"),
             ("I want to track the refund", "refund tracking please"),
+            ("unsubscribe from your newsletter", "unsubscribe to your newsletter"),
+            ("why have you declined my card payment", "why was the payment on my card declined"),
+            (
+                "네이트 메일에서 어떻게 전체 메일을 보내?",
+                "전체 메일을 보내려면 네이트 메일에서 어떻게 해야해?",
+            ),
             ("실외 말고 실내로 계획을 잡아", "실외보다는 실내로 계획을 잡아"),
             ("지난 겨울 말고 이번 겨울 사용량", "이번 겨울 사용량"),
             ("나쁜 생각 하지 말고 쉬어", "나쁜 생각 말고 쉬어"),
@@ -193,6 +201,7 @@ mod tests {
             ("서울에서 부산 가는 택배 기간이 궁금합니다", "부산에서 서울 가는 택배 기간이 궁금합니다"),
             ("플러스에서 베이직 요금제로 바꾸고 싶어요", "베이직에서 플러스 요금제로 바꾸고 싶어요"),
             ("move me from Plus to Basic please", "move me from Basic to Plus please"),
+            ("how do I subscribe to updates", "how do I unsubscribe to updates"),
             ("ship 3 of item 5", "ship 5 of item 3"),
             ("what about case 4711-new-30 of my order", "what about case 4711-known-30 of my order"),
         ] {

@@ -225,12 +225,12 @@ impl Reading {
     }
 }
 
-/// Whether a form of "be" is followed by a participle, with at most four words between ("is tax also included").
+/// Whether a form of "be" is followed by a participle, with at most six words between ("was the payment on my card declined").
 fn passive(words: &[&str]) -> bool {
     const BE: &[&str] = &["is", "are", "was", "were", "be", "been", "being", "get", "gets", "got"];
     let participle = |word: &&str| word.len() > 4 && (word.ends_with("ed") || is_participle(word));
     (words.iter().enumerate())
-        .any(|(at, word)| BE.contains(word) && words[at + 1..].iter().take(5).any(participle))
+        .any(|(at, word)| BE.contains(word) && words[at + 1..].iter().take(7).any(participle))
 }
 
 /// Words that reject the noun before them: "우산 말고", "우산 대신", "우산이 아닌".
