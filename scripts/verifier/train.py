@@ -40,7 +40,7 @@ WEIGHTS = {
     },
 }
 SHAPES = {
-    "korean": {"max_iter": 160, "learning_rate": 0.05, "max_leaf_nodes": 12, "min_samples_leaf": 30, "max_features": 0.5},
+    "korean": {"max_iter": 320, "learning_rate": 0.025, "max_leaf_nodes": 12, "min_samples_leaf": 30, "max_features": 0.5},
     "other": {"max_iter": 120, "learning_rate": 0.08, "max_leaf_nodes": 10, "min_samples_leaf": 30, "max_features": 0.6},
 }
 

@@ -57,7 +57,7 @@ fn each_language_holds_its_own_floor() {
     }
 }
 
-/// A little below what was measured (88.3 and 81.2), in percent; 85 is the aim of both, and Korean falls short of it.
+/// A little below what was measured (88.3 and 82.0), in percent; 85 is the aim of both, and Korean falls short of it.
 const EN_PASS: f64 = 87.0;
 const KO_PASS: f64 = 80.0;
 

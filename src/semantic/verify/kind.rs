@@ -111,8 +111,12 @@ pub fn korean(words: &[&str]) -> Kinds {
     for (at, word) in words.iter().enumerate() {
         let next = words.get(at + 1).copied().unwrap_or("");
         let starts = |list: &[&str]| list.iter().any(|head| word.starts_with(head));
+        let lasts =
+            |word: &str| ["걸리", "걸려", "걸릴", "걸린", "오래"].iter().any(|head| word.starts_with(head));
         set |= if starts(&["누가", "누구", "누군"]) {
             WHO
+        } else if starts(&["며칠", "몇일"]) && words[at + 1..].iter().any(|word| lasts(word)) {
+            HOW_LONG
         } else if starts(&["언제", "며칠", "몇시", "몇월", "몇일"])
             || (*word == "몇" && next.starts_with(['시', '월', '일'])) && !next.starts_with("시간")
         {
@@ -122,11 +126,12 @@ pub fn korean(words: &[&str]) -> Kinds {
         } else if *word == "왜" || starts(&["왜냐", "이유", "어째서", "까닭"]) {
             WHY
         } else if starts(&["얼마나"]) {
-            0
+            // "얼마나 걸려요" is about time, "얼마나 돼요" may be about anything.
+            if lasts(next) { HOW_LONG } else { 0 }
         } else if starts(&["얼마", "가격", "요금", "몇원"]) {
             HOW_MUCH
-        } else if word.starts_with('몇') || (*word == "몇") {
-            HOW_MANY
+        } else if word.starts_with('몇') {
+            if words[at + 1..].iter().any(|word| lasts(word)) { HOW_LONG } else { HOW_MANY }
         } else if *word == "어떻게" && next.starts_with(['되', '돼', '된', '됩']) {
             WHAT
         } else if starts(&["어떻게", "방법", "어떡", "하는법"]) {
@@ -169,12 +174,16 @@ mod tests {
         assert_eq!(apart("Who founded the company?", "When was the company founded?"), 2);
         assert_eq!(apart("Why is my card blocked?", "How is my card blocked?"), 2);
         assert_eq!(apart("회의 언제 해?", "회의 어디서 해?"), 2);
+        assert_eq!(apart("배송은 얼마나 걸리나요?", "배송비가 얼마인가요?"), 2);
     }
 
     #[test]
     fn manner_may_be_asked_in_many_ways() {
         assert!(apart("How do I reset it?", "What is the way to reset it?") < 2);
         assert!(apart("What time does it open?", "When does it open?") < 1);
+        assert!(apart("배송 얼마나 걸려요?", "배송 보통 며칠 걸려요?") < 1);
+        assert!(apart("서울까지 얼마나 오래 걸려?", "서울까지 몇 시간 걸려?") < 1);
+        assert!(apart("배송 얼마나 걸려요?", "배송 기간이 어떻게 되나요?") < 2);
         assert!(apart("What hours are you open?", "At what time are you open?") < 1);
         assert!(apart("I don't know how to see the fee", "how can I see the charge") < 2);
         assert_eq!(apart("How much is the fee?", "How do I pay it?"), 2);
