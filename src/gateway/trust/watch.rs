@@ -5,6 +5,7 @@ use crate::config::{self, AuditBy, Policy};
 use crate::semantic::budget::{
     AuditShares, Budget, Draw, Fallback, Heard, Serving, Settings, Start, Ticket, Verdict,
 };
+use crate::semantic::verify::edition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -68,9 +69,10 @@ impl Watched<'_> {
         let Policy { semantic, .. } = self.policy;
         let judge = self.semantic.judge.as_ref().filter(|_| semantic.audit.by == AuditBy::Judge);
         format!(
-            "model {}, verify {:?}, audited by {}{}, {:?}, reprise {}",
+            "model {}, verify {:?} by score {:x}, audited by {}{}, {:?}, reprise {}",
             self.semantic.model,
             semantic.verify,
+            edition(),
             semantic.audit.by.word(),
             judge.map(|judge| format!(" {}", judge.model)).unwrap_or_default(),
             self.route.map(|route| &route.matches),

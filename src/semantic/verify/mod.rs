@@ -43,3 +43,4 @@ pub use features::{COUNT, NAMES};
 pub use judge::{Judgement, Near, Rule, judge, measure};
 pub use reading::Reading;
 pub(crate) use reading::Word;
+pub use score::edition;
