@@ -78,13 +78,12 @@ impl<'a> Asked<'a> {
     where
         'a: 'r,
     {
-        let (text, vector) = (self.question.0.as_str(), self.vector);
-        let vouchers = Vouchers { text, vector, wordings: self.semantic.wordings() };
-        choose::Asked { reading, vouchers: Some(vouchers) }
+        choose::Asked { reading, vouchers: Some(self.vouchers()) }
     }
 
-    fn wording(&self) -> Wording {
-        Wording { text: self.question.0.as_str().into(), vector: self.vector.clone() }
+    fn vouchers(&self) -> Vouchers<'a> {
+        let (text, vector) = (self.question.0.as_str(), self.vector);
+        Vouchers { text, vector, wordings: self.semantic.wordings() }
     }
 }
 
@@ -296,7 +295,7 @@ impl Cache {
         let found = match choice {
             Choice::Serve { key, surely, .. } => {
                 let found = servable.into_iter().find(|found| found.entry.key == key);
-                found.map(|found| Found { wording: surely.then(|| asked.wording()), ..found })
+                found.map(|found| Found { wording: surely.then(|| asked.vouchers().wording()), ..found })
             }
             Choice::Refuse { .. } => None,
         };

@@ -4,7 +4,7 @@ use super::codes::dot;
 use super::embedder::Vector;
 use super::index::Neighbour;
 use super::verify::{self, Judgement, Near, Reading, Rule};
-use super::wordings::Wordings;
+use super::wordings::{Wording, Wordings};
 use crate::base::digest::ExactKey;
 use crate::config::Strictness;
 use std::borrow::Borrow;
@@ -38,6 +38,13 @@ pub struct Vouchers<'a> {
     pub text: &'a str,
     pub vector: &'a Vector,
     pub wordings: &'a Wordings,
+}
+
+impl Vouchers<'_> {
+    /// What is asked, to vouch for others.
+    pub fn wording(&self) -> Wording {
+        Wording { text: self.text.into(), vector: self.vector.clone() }
+    }
 }
 
 /// What a stored question must pass.
@@ -171,7 +178,7 @@ pub fn reaches(score: f32, threshold: f32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::semantic::wordings::{MEMORY, Wording};
+    use crate::semantic::wordings::MEMORY;
 
     const ASKED: &str = "How do I cancel my gym membership?";
     const NEAR: &str = "I would like to cancel the membership at the gym";

@@ -10,16 +10,12 @@ const ASKED: &str = "How do I reset my password?";
 const REWORDED: &str = "how can I reset my password?";
 
 async fn world(change: impl FnOnce(&mut Config)) -> World {
-    let world = World::with(|config| {
-        config.semantic.patience = Duration::from_secs(10);
-        config.semantic.state = None;
+    World::comparing(|config| {
         config.policy.semantic.mode = SemanticMode::Observe;
         config.policy.semantic.audit.by = AuditBy::Text;
         change(config);
     })
-    .await;
-    world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
-    world
+    .await
 }
 
 async fn observed(world: &World) -> Value {

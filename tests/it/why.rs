@@ -1,37 +1,11 @@
 //! Why it was a hit or a miss, and what a report changes.
 
-use crate::world::{Answer, World, chat, chat_with, read};
+use crate::world::{World, chat, chat_with, read};
 use reprise::base::secret::Secret;
 use serde_json::{Value, json};
 
 const ASKED: &str = "How do I reset my password?";
 const REWORDED: &str = "How can I reset my password?";
-
-async fn post(world: &World, path: &str, body: impl Into<reqwest::Body>) -> Answer {
-    read(world.client().post(world.admin(path)).body(body)).await
-}
-
-/// Explains a chat request of the usual caller.
-async fn explain(world: &World, request: &Value) -> Value {
-    explain_with(world, request, json!({ "authorization": "Bearer sk-one" })).await
-}
-
-async fn explain_with(world: &World, request: &Value, headers: Value) -> Value {
-    let asked = json!({ "path": "/v1/chat/completions", "headers": headers, "body": request });
-    let answer = post(world, "/api/explain", asked.to_string()).await;
-    assert_eq!(answer.status, 200, "{:?}", answer.body);
-    answer.json()
-}
-
-async fn report(world: &World, report: Value) -> Answer {
-    post(world, "/api/feedback", report.to_string()).await
-}
-
-async fn metric(world: &World, line: &str) -> Option<u64> {
-    let shown = read(world.client().get(world.admin("/metrics"))).await;
-    let text = String::from_utf8(shown.body.to_vec()).unwrap();
-    text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
-}
 
 fn with_system(question: &str, system: &str) -> Value {
     chat_with(
@@ -58,7 +32,7 @@ async fn what_is_explained_is_what_happens() {
         with_system(REWORDED, "You work for a bank."),
     ];
     for request in requests {
-        let told = explain(&world, &request).await;
+        let told = world.explain(&request).await;
         let answer = world.send(&request).await;
         assert_eq!(told["outcome"], answer.verdict(), "{told}");
         assert_eq!(told["reason"].as_str(), answer.reason(), "{told}");
@@ -94,17 +68,17 @@ async fn the_field_of_the_context_that_differs_is_named() {
             "tools: one asked, none stored",
         ),
     ] {
-        let told = explain(&world, &request).await;
+        let told = world.explain(&request).await;
         assert_eq!(told["meaning"]["nearest_partition"]["sentence"], sentence, "{told}");
         assert_eq!(told["meaning"]["inhabited"], false);
     }
     let mut other = changed("temperature", json!(0.2));
     other["messages"][0]["content"] = json!("You are the voice of a bank called Westmark.");
-    let told = explain(&world, &other).await;
+    let told = world.explain(&other).await;
     let sentence = "system prompt: another one asked than stored; temperature: 0.2 asked, 0.7 stored";
     assert_eq!(told["meaning"]["nearest_partition"]["sentence"], sentence, "{told}");
     assert!(!told.to_string().contains("Nordhaven"), "a prompt is never shown");
-    let stranger = explain_with(&world, &other, json!({ "authorization": "Bearer sk-two" })).await;
+    let stranger = world.explain_with(&other, json!({ "authorization": "Bearer sk-two" })).await;
     assert_eq!(stranger["meaning"]["nearest_partition"], Value::Null, "another scope is another world");
 }
 
@@ -113,7 +87,7 @@ async fn the_nearest_of_several_partitions_is_the_one_compared_with() {
     let world = World::with_meaning().await;
     world.send(&chat_with(ASKED, json!({ "model": "far", "temperature": 0.1, "seed": 1 }))).await;
     world.send(&chat_with(ASKED, json!({ "temperature": 0.1 }))).await;
-    let told = explain(&world, &chat_with(ASKED, json!({ "temperature": 0.3 }))).await;
+    let told = world.explain(&chat_with(ASKED, json!({ "temperature": 0.3 }))).await;
     let sentence = "temperature: 0.3 asked, 0.1 stored";
     assert_eq!(told["meaning"]["nearest_partition"]["sentence"], sentence, "{told}");
 }
@@ -122,7 +96,7 @@ async fn the_nearest_of_several_partitions_is_the_one_compared_with() {
 async fn the_verifiers_rule_and_the_bar_are_shown() {
     let world = World::with_meaning().await;
     world.ask("Where is my order 1001?").await;
-    let told = explain(&world, &chat("Where is my order 1002?")).await;
+    let told = world.explain(&chat("Where is my order 1002?")).await;
     let near = &told["meaning"]["neighbours"][0];
     assert_eq!(
         (&near["judgement"], &near["rule"]),
@@ -139,7 +113,7 @@ async fn the_verifiers_rule_and_the_bar_are_shown() {
     );
     assert_eq!(told["meaning"]["verify"], json!({ "value": "strict", "from": "default of semantic.verify" }));
     let headers = json!({ "authorization": "Bearer sk-one", "x-reprise-threshold": "0.99" });
-    let told = explain_with(&world, &chat("Where is my order 1002?"), headers).await;
+    let told = world.explain_with(&chat("Where is my order 1002?"), headers).await;
     let threshold = json!({ "value": 0.99, "from": "client header x-reprise-threshold" });
     assert_eq!(told["meaning"]["threshold"], threshold, "{told}");
     assert_eq!(told["reason"], "below_threshold");
@@ -147,16 +121,14 @@ async fn the_verifiers_rule_and_the_bar_are_shown() {
 
 #[tokio::test]
 async fn a_route_that_sets_the_bar_is_named() {
-    let world = World::with(|config| {
-        config.semantic.patience = std::time::Duration::from_secs(10);
+    let world = World::comparing(|config| {
         let mut policy = config.policy.clone();
         policy.semantic.threshold = Some(0.97);
         let matches = reprise::config::RouteMatch { model: Some("gpt-*".into()), ..Default::default() };
         config.routes = vec![reprise::config::Route { name: "support".into(), matches, policy }];
     })
     .await;
-    world.server.semantic_ready().await.unwrap();
-    let told = explain(&world, &chat(ASKED)).await;
+    let told = world.explain(&chat(ASKED)).await;
     assert_eq!(told["meaning"]["threshold"], json!({ "value": 0.97, "from": "route support" }), "{told}");
 }
 
@@ -166,22 +138,22 @@ async fn explaining_changes_nothing() {
     world.ask(ASKED).await;
     let before = (
         world.server.gateway().cache.size(),
-        metric(&world, "reprise_saved_tokens_total{kind=\"prompt\"}").await,
+        world.metric("reprise_saved_tokens_total{kind=\"prompt\"}").await,
     );
     for question in [ASKED, REWORDED, "What is the boiling point of lead?"] {
-        explain(&world, &chat(question)).await;
-        explain(&world, &with_system(question, "Be brief.")).await;
+        world.explain(&chat(question)).await;
+        world.explain(&with_system(question, "Be brief.")).await;
     }
     let after = (
         world.server.gateway().cache.size(),
-        metric(&world, "reprise_saved_tokens_total{kind=\"prompt\"}").await,
+        world.metric("reprise_saved_tokens_total{kind=\"prompt\"}").await,
     );
     assert_eq!(before, after);
     assert_eq!(world.upstream.calls(), 1, "the upstream was not asked");
     let chats = "reprise_requests_total{dialect=\"chat_completions\",verdict=";
     let hits = format!("{chats}\"hit\",tier=\"l2\",reason=\"\"}}");
-    assert_eq!(metric(&world, &hits).await, None);
-    assert_eq!(metric(&world, &format!("{chats}\"miss\",tier=\"\",reason=\"\"}}")).await, Some(1));
+    assert_eq!(world.metric(&hits).await, None);
+    assert_eq!(world.metric(&format!("{chats}\"miss\",tier=\"\",reason=\"\"}}")).await, Some(1));
     assert_eq!(world.ask("What is the boiling point of lead?").await.verdict(), "miss", "nothing was stored");
 }
 
@@ -189,7 +161,7 @@ async fn explaining_changes_nothing() {
 async fn a_caller_that_is_not_proven_and_a_client_that_wants_it_fresh_are_told_so() {
     let world = World::with(|config| config.policy.scope = reprise::config::ScopeBy::Global).await;
     world.ask(ASKED).await;
-    let told = explain_with(&world, &chat(ASKED), json!({})).await;
+    let told = world.explain_with(&chat(ASKED), json!({})).await;
     assert_eq!(
         (&told["outcome"], &told["reason"]),
         (&json!("miss"), &json!("credential_unproven")),
@@ -201,7 +173,7 @@ async fn a_caller_that_is_not_proven_and_a_client_that_wants_it_fresh_are_told_s
         ("cache-control", "no-store", "client_no_store"),
         ("x-reprise-cache", "off", "client_off"),
     ] {
-        let told = explain_with(&world, &chat(ASKED), json!({ header: value })).await;
+        let told = world.explain_with(&chat(ASKED), json!({ header: value })).await;
         assert_eq!((&told["outcome"], &told["reason"]), (&json!("bypass"), &json!(reason)), "{told}");
     }
 }
@@ -212,45 +184,43 @@ async fn a_wrong_answer_is_gone_at_once() {
     world.ask(ASKED).await;
     let hit = world.ask(REWORDED).await;
     let entry = hit.header("x-reprise-entry").unwrap();
-    let told = report(&world, json!({ "entry": entry, "right": false })).await;
+    let told = world.report(json!({ "entry": entry, "right": false })).await;
     assert_eq!((told.status, &told.json()["outcome"]), (200, &json!("dropped")));
     assert_eq!(world.server.gateway().cache.size().0, 0);
     assert_eq!(world.ask(REWORDED).await.verdict(), "miss");
-    let again = report(&world, json!({ "entry": entry, "right": false })).await;
+    let again = world.report(json!({ "entry": entry, "right": false })).await;
     assert_eq!(again.status, 404);
     assert!(again.json()["error"].as_str().unwrap().contains("take the id of a recent hit"));
-    assert_eq!(metric(&world, "reprise_feedback_total{word=\"dropped\"}").await, Some(1));
-    assert_eq!(metric(&world, "reprise_feedback_total{word=\"unknown\"}").await, Some(1));
+    assert_eq!(world.metric("reprise_feedback_total{word=\"dropped\"}").await, Some(1));
+    assert_eq!(world.metric("reprise_feedback_total{word=\"unknown\"}").await, Some(1));
 }
 
 #[tokio::test]
 async fn an_answer_that_was_wrong_for_one_question_goes_on_to_serve_the_others() {
-    let world = World::with(|config| {
-        config.semantic.patience = std::time::Duration::from_secs(10);
+    let world = World::comparing(|config| {
         // The verifier would refuse the wrong one by itself.
         config.policy.semantic.verify = reprise::config::Strictness::Off;
         config.policy.semantic.threshold = Some(0.5);
     })
     .await;
-    world.server.semantic_ready().await.unwrap();
     world.ask(ASKED).await;
     let wrong = "How do I reset my router?";
     let hit = world.ask(wrong).await;
     assert_eq!(hit.verdict(), "hit", "else the scene shows nothing");
     let (entry, score) = (hit.header("x-reprise-entry").unwrap(), hit.header("x-reprise-score").unwrap());
-    let told = report(&world, json!({ "entry": entry, "right": false, "question": wrong })).await.json();
+    let told = world.report(json!({ "entry": entry, "right": false, "question": wrong })).await.json();
     assert_eq!(told["outcome"], "tightened");
     assert!(
         (told["wrong_at"].as_f64().unwrap() - score.parse::<f64>().unwrap()).abs() < 1e-3,
         "{told} {score}"
     );
 
-    let explained = explain(&world, &chat(wrong)).await;
+    let explained = world.explain(&chat(wrong)).await;
     assert_eq!((&explained["outcome"], &explained["reason"]), (&json!("miss"), &json!("reported_wrong")));
     let near = &explained["meaning"]["neighbours"][0];
     assert_eq!((&near["unserved"], &near["wrong"]), (&json!("reported_wrong"), &json!(1)), "{explained}");
     assert_eq!(
-        explain(&world, &chat("How can I reset my router?")).await["outcome"],
+        world.explain(&chat("How can I reset my router?")).await["outcome"],
         "miss",
         "nearer to the wrong one"
     );
@@ -272,7 +242,7 @@ async fn an_answer_wrong_for_its_own_question_is_dropped() {
     let world = World::with_meaning().await;
     world.ask(ASKED).await;
     let entry = world.ask(ASKED).await.header("x-reprise-entry").unwrap().to_owned();
-    let told = report(&world, json!({ "entry": entry, "right": false, "question": ASKED })).await;
+    let told = world.report(json!({ "entry": entry, "right": false, "question": ASKED })).await;
     assert_eq!(told.json()["outcome"], "dropped");
     assert_eq!(world.ask(ASKED).await.verdict(), "miss");
 }
@@ -282,9 +252,9 @@ async fn a_right_answer_is_counted() {
     let world = World::with_meaning().await;
     world.ask(ASKED).await;
     let entry = world.ask(ASKED).await.header("x-reprise-entry").unwrap().to_owned();
-    assert_eq!(report(&world, json!({ "entry": entry, "right": true })).await.json()["outcome"], "right");
-    assert_eq!(metric(&world, "reprise_feedback_total{word=\"right\"}").await, Some(1));
-    let told = explain(&world, &chat(REWORDED)).await;
+    assert_eq!(world.report(json!({ "entry": entry, "right": true })).await.json()["outcome"], "right");
+    assert_eq!(world.metric("reprise_feedback_total{word=\"right\"}").await, Some(1));
+    let told = world.explain(&chat(REWORDED)).await;
     assert_eq!(told["meaning"]["neighbours"][0]["right"], 1, "{told}");
     assert_eq!(world.ask(REWORDED).await.verdict(), "hit");
 }
@@ -310,17 +280,17 @@ async fn what_cannot_be_understood_is_refused_with_a_remedy() {
         ("/api/feedback", r#"{"entry": "abc"}"#, 400, "missing field `right`"),
         ("/api/feedback", &format!(r#"{{"entry": "{unknown}", "right": true}}"#), 404, "recent hit"),
     ] {
-        let answer = post(&world, path, body.to_owned()).await;
+        let answer = world.post_admin(path, body.to_owned()).await;
         assert_eq!(answer.status, status, "{body}");
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(remedy), "{error}");
     }
     let long = json!({ "body_text": "x".repeat(70_000) }).to_string();
-    assert_eq!(post(&world, "/api/explain", long.clone()).await.status, 413);
-    assert_eq!(post(&world, "/api/feedback", long).await.status, 413);
+    assert_eq!(world.post_admin("/api/explain", long.clone()).await.status, 413);
+    assert_eq!(world.post_admin("/api/feedback", long).await.status, 413);
     let got = read(world.client().get(world.admin("/api/explain"))).await;
     assert_eq!((got.status, got.header("allow")), (405, Some("POST")));
-    let told = post(&world, "/api/explain", r#"{"body_text": "no json"}"#).await.json();
+    let told = world.post_admin("/api/explain", r#"{"body_text": "no json"}"#).await.json();
     assert_eq!((&told["outcome"], &told["reason"]), (&json!("bypass"), &json!("unreadable")), "{told}");
 }
 
@@ -328,7 +298,7 @@ async fn what_cannot_be_understood_is_refused_with_a_remedy() {
 async fn both_ask_for_the_token() {
     let world = World::with(|config| config.server.admin_token = Some(Secret::new("s3cret".into()))).await;
     for path in ["/api/explain", "/api/feedback"] {
-        assert_eq!(post(&world, path, "{}").await.status, 401, "{path}");
+        assert_eq!(world.post_admin(path, "{}").await.status, 401, "{path}");
         let with = world.client().post(world.admin(path)).header("authorization", "Bearer s3cret").body("{}");
         assert_eq!(read(with).await.status, 400, "{path}");
     }

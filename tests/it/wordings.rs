@@ -2,7 +2,7 @@
 //! question alone leaves in doubt is served.
 
 use crate::world::{World, chat, read};
-use reprise::config::{AuditBy, Config, Policy, Route, RouteMatch, ScopeBy, SemanticMode, Strictness};
+use reprise::config::{AuditBy, Policy, Route, RouteMatch, ScopeBy, SemanticMode, Strictness};
 use serde_json::{Value, json};
 
 /// Stored; surely the same; in doubt beside the stored one, and much like the second.
@@ -16,30 +16,14 @@ const KOREAN: [&str; 3] = [
     "도서관이 토요일에는 몇 시에 문을 여나요",
 ];
 
-async fn post(world: &World, path: &str, body: Value) -> Value {
-    let answer = read(world.client().post(world.admin(path)).body(body.to_string())).await;
-    assert_eq!(answer.status, 200, "{:?}", answer.body);
-    answer.json()
-}
-
 async fn explain(world: &World, question: &str) -> Value {
-    let headers = json!({ "authorization": "Bearer sk-one" });
-    post(world, "/api/explain", json!({ "headers": headers, "body": chat(question) })).await
+    world.explain(&chat(question)).await
 }
 
 async fn report(world: &World, entry: &str, question: Option<&str>) -> Value {
-    post(world, "/api/feedback", json!({ "entry": entry, "right": false, "question": question })).await
-}
-
-async fn world(change: impl FnOnce(&mut Config)) -> World {
-    let world = World::with(|config| {
-        config.semantic.patience = std::time::Duration::from_secs(10);
-        config.semantic.state = None;
-        change(config);
-    })
-    .await;
-    world.has_model().await;
-    world
+    let told = world.report(json!({ "entry": entry, "right": false, "question": question })).await;
+    assert_eq!(told.status, 200, "{:?}", told.body);
+    told.json()
 }
 
 fn vouched_by(told: &Value) -> &Value {
@@ -124,7 +108,7 @@ async fn only_strict_verification_listens_and_learns() {
         policy.semantic.verify = verify;
         Route { name: name.to_owned(), matches, policy }
     };
-    let world = world(|config| {
+    let world = World::comparing(|config| {
         config.routes = vec![routed("loose", Strictness::Balanced), routed("off", Strictness::Off)];
     })
     .await;
@@ -138,13 +122,13 @@ async fn only_strict_verification_listens_and_learns() {
     world.ask(SURE).await;
     assert_eq!(vouched_by(&explain(&world, DOUBTED).await), &json!(SURE));
     let headers = json!({ "authorization": "Bearer sk-one", "x-team": "loose" });
-    let told = post(&world, "/api/explain", json!({ "headers": headers, "body": chat(DOUBTED) })).await;
+    let told = world.explain_with(&chat(DOUBTED), headers).await;
     assert_eq!(vouched_by(&told), &Value::Null, "not heard by them");
 }
 
 #[tokio::test]
 async fn what_is_not_served_or_not_to_be_kept_teaches_nothing() {
-    let world = world(|config| config.policy.scope = ScopeBy::Global).await;
+    let world = World::comparing(|config| config.policy.scope = ScopeBy::Global).await;
     world.ask(ASKED).await;
     let strict = [("x-reprise-threshold", "0.99"), ("cache-control", "only-if-cached")];
     assert_eq!(world.send_with(&chat(SURE), &strict).await.status, 504);
@@ -163,7 +147,7 @@ async fn what_is_not_served_or_not_to_be_kept_teaches_nothing() {
 #[tokio::test]
 async fn an_observed_hit_teaches_unless_the_upstream_says_otherwise() {
     for (outcome, vouches) in [("agreed", json!(SURE)), ("differed", Value::Null)] {
-        let world = world(|config| {
+        let world = World::comparing(|config| {
             config.policy.semantic.mode = SemanticMode::Observe;
             config.policy.semantic.audit.by = AuditBy::Text;
         })

@@ -11,7 +11,7 @@ use crate::semantic::codes::dot;
 use crate::semantic::embedder::Vector;
 use crate::semantic::index::{Index, Neighbour};
 use crate::semantic::verify::Reading;
-use crate::semantic::wordings::{Wording, Wordings};
+use crate::semantic::wordings::Wordings;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -151,9 +151,8 @@ impl Shelf for Listed<'_> {
 /// The entry that serves and its cosine; it remembers a wording as `cache::lookup` does.
 fn served(choice: &Choice, vouchers: Vouchers<'_>) -> Option<(ExactKey, f32)> {
     let Choice::Serve { key, score, surely } = *choice else { return None };
-    let Vouchers { text, vector, wordings } = vouchers;
     if surely {
-        wordings.note(key, &Wording { text: text.into(), vector: vector.clone() });
+        vouchers.wordings.note(key, &vouchers.wording());
     }
     Some((key, score))
 }

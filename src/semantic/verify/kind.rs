@@ -105,17 +105,21 @@ pub fn english(words: &[&str]) -> Kinds {
     Kinds(set)
 }
 
+/// Whether an eojeol says that something takes its time: "걸려요", "오래".
+fn lasts(word: &str) -> bool {
+    ["걸리", "걸려", "걸릴", "걸린", "오래"].iter().any(|head| word.starts_with(head))
+}
+
 /// Reads the kinds of a Korean text from its eojeols.
 pub fn korean(words: &[&str]) -> Kinds {
     let mut set = 0;
     for (at, word) in words.iter().enumerate() {
         let next = words.get(at + 1).copied().unwrap_or("");
         let starts = |list: &[&str]| list.iter().any(|head| word.starts_with(head));
-        let lasts =
-            |word: &str| ["걸리", "걸려", "걸릴", "걸린", "오래"].iter().any(|head| word.starts_with(head));
+        let lasting = || words[at + 1..].iter().any(|word| lasts(word));
         set |= if starts(&["누가", "누구", "누군"]) {
             WHO
-        } else if starts(&["며칠", "몇일"]) && words[at + 1..].iter().any(|word| lasts(word)) {
+        } else if starts(&["며칠", "몇일"]) && lasting() {
             HOW_LONG
         } else if starts(&["언제", "며칠", "몇시", "몇월", "몇일"])
             || (*word == "몇" && next.starts_with(['시', '월', '일'])) && !next.starts_with("시간")
@@ -131,7 +135,7 @@ pub fn korean(words: &[&str]) -> Kinds {
         } else if starts(&["얼마", "가격", "요금", "몇원"]) {
             HOW_MUCH
         } else if word.starts_with('몇') {
-            if words[at + 1..].iter().any(|word| lasts(word)) { HOW_LONG } else { HOW_MANY }
+            if lasting() { HOW_LONG } else { HOW_MANY }
         } else if *word == "어떻게" && next.starts_with(['되', '돼', '된', '됩']) {
             WHAT
         } else if starts(&["어떻게", "방법", "어떡", "하는법"]) {

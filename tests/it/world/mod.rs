@@ -113,9 +113,19 @@ impl World {
 
     /// With the default model. A model that is not there fails the scene.
     pub async fn with_meaning() -> World {
-        // A busy machine shall make a scene slow, not another scene.
-        let world = World::with(|config| config.semantic.patience = Duration::from_secs(10)).await;
-        world.server.semantic_ready().await.expect("the model loads; run scripts/fetch");
+        World::comparing(|_| {}).await
+    }
+
+    /// Likewise, with other settings; evidence is kept in memory only.
+    pub async fn comparing(change: impl FnOnce(&mut Config)) -> World {
+        let world = World::with(|config| {
+            // A busy machine shall make a scene slow, not another scene.
+            config.semantic.patience = Duration::from_secs(10);
+            config.semantic.state = None;
+            change(config);
+        })
+        .await;
+        world.has_model().await;
         world
     }
 
@@ -212,6 +222,28 @@ impl World {
     /// Asks one plain question that only the cache may answer.
     pub async fn ask_the_cache(&self, question: &str) -> Answer {
         self.send_with(&chat(question), &[("cache-control", "only-if-cached")]).await
+    }
+
+    /// Asks the admin side.
+    pub async fn post_admin(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        read(self.client.post(self.admin(path)).body(body)).await
+    }
+
+    /// Explains a chat request of the usual key.
+    pub async fn explain(&self, request: &Value) -> Value {
+        self.explain_with(request, json!({ "authorization": "Bearer sk-one" })).await
+    }
+
+    pub async fn explain_with(&self, request: &Value, headers: Value) -> Value {
+        let asked = json!({ "path": "/v1/chat/completions", "headers": headers, "body": request });
+        let answer = self.post_admin("/api/explain", asked.to_string()).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        answer.json()
+    }
+
+    /// Says something of an entry.
+    pub async fn report(&self, report: Value) -> Answer {
+        self.post_admin("/api/feedback", report.to_string()).await
     }
 
     /// Waits for the embedding model.
