@@ -10,7 +10,7 @@ FOLDER = f"{os.environ['REPO']}/tests/verify_pairs"
 
 def main():
     embed = Embedder("use")
-    for name in ("en", "ko"):
+    for name in ("en", "ko", "fresh_en", "fresh_ko"):
         pairs = rows(f"{FOLDER}/{name}.jsonl")
         a, b = embed([p["a"] for p in pairs]), embed([p["b"] for p in pairs])
         with open(f"{FOLDER}/{name}.jsonl", "w", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-DATA = os.environ["DATA"]
+REPO, DATA = os.environ["REPO"], os.environ["DATA"]
 
 # Folds for cross-validation.
 FOLDS = 5
@@ -104,6 +104,12 @@ class Stream:
         return 100 * right / len(self.requests), 100 * wrong / len(self.requests)
 
 
+def written():
+    """The pairs written by hand beside this file; `rule` says what differs, or how far the wordings are apart."""
+    found = [p for name in ("en", "ko") for p in rows(f"{REPO}/scripts/verifier/pairs_{name}.jsonl")]
+    return [pair(p["a"], p["b"], p["same"]) for p in found]
+
+
 def training(embed, streams, own, short):
     """name -> pairs with cosine and fold. No Quora text is among them: those of a stream are dropped."""
     out = {}
@@ -118,6 +124,7 @@ def training(embed, streams, own, short):
             found = [pair(r["a"], r["b"], r["label"]) for r in rows(f"{DATA}/pairs/{name}.jsonl")]
             out[f"pairs_{name}"] = cosines(found, embed)
         out["own"] = cosines(own, embed)
+    out["written"] = cosines(written(), embed)
     return out
 
 

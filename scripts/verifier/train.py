@@ -29,14 +29,17 @@ WEIGHTS = {
         "use pairs_korsts_ko": (0.3, 0.3),
         "use pairs_question_pair_ko": (0.5, 0.5),
         "use own": (8, 8),
+        "use written": (0.25, 0.25),
     },
     "other": {
         "use stream_bitext_support_en": (6, 3),
         "use stream_banking77_en": (3, 1.5),
         "use pairs_pawsx_en": (1, 0.8),
         "use own": (5, 5),
+        "use written": (2, 2),
         "minilm stream_bitext_support_en": (2, 1),
         "minilm stream_banking77_en": (1, 0.5),
+        "minilm written": (0.7, 0.7),
     },
 }
 SHAPES = {
@@ -50,11 +53,14 @@ MONOTONE = {
     "cosine": 1, "grams": 1, "overlap": 1, "kept": 1, "little": 1, "frames": 1,
     "left_most": -1, "left_least": -1, "word_most": -1, "word_least": -1, "count_most": -1, "count_least": -1,
     "guessed": -1, "turned": -1, "kind": -1, "denial": -1, "trouble": -1, "either": -1, "names_most": -1,
-    "names_least": -1, "scrambled": -1, "replaced": -1, "noun_most": -1, "noun_least": -1,
+    "names_least": -1, "scrambled": -1, "person": -1, "replaced": -1, "noun_most": -1, "noun_least": -1,
 }  # fmt: skip
 
 # Streams that are replayed; the Quora one is never trained on.
 MEASURED = ("bitext_support_en", "parakqc_ko", "qqp_en", "banking77_en")
+
+# The pairs of tests/verify_pairs, of which no text is trained on.
+HELD = ("en", "ko", "fresh_en", "fresh_ko")
 
 # What serves: the threshold of models/manifest.toml and the cuts of src/semantic/verify/judge.rs.
 SERVED = {"threshold": 0.70, "korean": 0.93, "other": 0.81}
@@ -179,7 +185,7 @@ def passing(s, p, cut, threshold):
 
 def main(mode):
     embed = {model: Embedder(model) for model in ("use", "minilm")}
-    held = {text for name in ("en", "ko") for p in rows(f"{REPO}/tests/verify_pairs/{name}.jsonl") for text in (p["a"], p["b"])}
+    held = {text for name in HELD for p in rows(f"{REPO}/tests/verify_pairs/{name}.jsonl") for text in (p["a"], p["b"])}
     own = [p for p in own_pairs() if not held & {p["a"], p["b"]}]
     streams = {name: Stream(name, embed["use"]) for name in (*STREAMS, "qqp_en")}
     english = {name: Stream(name, embed["minilm"]) for name in ("bitext_support_en", "banking77_en")}

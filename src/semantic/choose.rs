@@ -252,7 +252,7 @@ mod tests {
         let (judged, vouched) =
             weighed("Where is order 1002?", "Where is order 1001?", "where is order 1002", strict);
         assert_eq!((judged, vouched), (Judgement::Different(Rule::Numbers), false));
-        let (judged, vouched) = weighed(ASKED, "How do I feed a parrot?", SAME, strict);
+        let (judged, vouched) = weighed(ASKED, "How do I clean my gym shoes?", SAME, strict);
         assert!(judged.refusal().is_some() && !vouched, "{judged:?}: it is not likely at all");
     }
 }

@@ -57,9 +57,37 @@ fn each_language_holds_its_own_floor() {
     }
 }
 
-/// A little below what was measured (88.3 and 82.0), in percent; 85 is the aim of both, and Korean falls short of it.
+/// A little below what was measured (89.0 and 85.0), in percent.
 const EN_PASS: f64 = 87.0;
-const KO_PASS: f64 = 80.0;
+const KO_PASS: f64 = 83.0;
+
+/// Pairs that language models wrote without having seen rules or lists, on support, work and open questions, half of them paraphrases: easy ones (manners,
+/// spelling), middling (a word or two, the build of the sentence) and hard (all of it). Every other pair was read
+/// afterwards to mend what it showed; of those never read 98.2 % (English) and 95.9 % (Korean) of the different ones are refused.
+const FRESH_ENGLISH: &str = include_str!("../verify_pairs/fresh_en.jsonl");
+const FRESH_KOREAN: &str = include_str!("../verify_pairs/fresh_ko.jsonl");
+
+/// Of the pairs above the default threshold, percent refused of the different ones, passed of the easy ones and of all the same: a little
+/// below what was measured (99.1, 89.9, 61.8; 97.1, 75.3, 55.8).
+const FRESH: [(&str, [f64; 3]); 2] =
+    [(FRESH_ENGLISH, [98.0, 87.0, 58.0]), (FRESH_KOREAN, [96.5, 72.0, 53.0])];
+
+#[test]
+fn pairs_by_writers_who_knew_no_rule_are_refused_as_surely() {
+    for (pairs, [refused, easy, passed]) in FRESH {
+        let read = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let near = |line: &&str| read(line)["cosine"].as_f64().unwrap() >= 0.70;
+        let only = |keep: &dyn Fn(&str) -> bool| {
+            let lines: Vec<&str> = pairs.lines().filter(near).filter(|line| keep(line)).collect();
+            tally(&lines.join("\n"))
+        };
+        let all = only(&|_| true);
+        assert!(all.refused >= refused, "{} % refused: {:#?}", all.refused, all.wrong);
+        assert!(all.passed >= passed, "{} % passed: {:#?}", all.passed, all.missed);
+        let simple = only(&|line| read(line)["rule"] == "easy");
+        assert!(simple.passed >= easy, "{} % of the easy ones passed: {:#?}", simple.passed, simple.missed);
+    }
+}
 
 #[test]
 fn the_set_is_large_half_paraphrases_and_has_every_rule_in_both_languages() {

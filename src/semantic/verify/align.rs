@@ -1,8 +1,8 @@
 //! Which words of one text have a counterpart in the other, and what is left over.
 //!
 //! A word matches by stem, by concept (synonyms), by spelling (one slip in five letters, two in eight, and not when both are common
-//! words: "bill" is no misspelt "kill"), by derivation ("cancel" / "cancellation"), or for Korean by containment ("최고 기온" /
-//! "최고기온") and likeness of jamo ("올려" / "올릴"). What is left over counts by rarity: an unmatched "the" is nothing, an
+//! words: "bill" is no misspelt "kill"), by derivation ("cancel" / "cancellation"), together and apart ("check-out" / "checkout",
+//! "최고 기온" / "최고기온"), or for Korean by likeness of jamo ("올려" / "올릴"). What is left over counts by rarity: an unmatched "the" is nothing, an
 //! unmatched "Samsung" is another question.
 
 use super::Word;
@@ -52,10 +52,10 @@ pub fn align(a: &[Word], b: &[Word], joined_a: &str, joined_b: &str) -> Alignmen
     out
 }
 
-/// Words without a partner: already said by a word that has one, or spelled out inside a compound.
+/// Words without a partner: already said by a word that has one, or written together here and apart there.
 fn leftovers(own: &[Word], other: &[Word], matches: &mut [Match], joined: &str) {
     for (word, slot) in own.iter().zip(matches.iter_mut()).filter(|(_, slot)| slot.to.is_none()) {
-        if other.iter().any(|o| o.key == word.key || o.concept == word.concept) {
+        if other.iter().any(|o| o.means(word) || word.joins_to(o) || o.joins_to(word)) {
             slot.grade = 0.9;
         } else if word.hangul && word.text.chars().count() >= 2 {
             slot.grade = contained(&word.text, joined);
@@ -72,7 +72,7 @@ fn grade(a: &Word, b: &Word, pass: u8) -> f32 {
     match pass {
         0 => f32::from(u8::from(a.key == b.key)),
         1 => {
-            if a.concept == b.concept {
+            if a.means(b) {
                 0.9
             } else {
                 0.0
@@ -98,8 +98,12 @@ fn like_latin(a: &Word, b: &Word) -> f32 {
     if a.contrasts_with(b) || denying_prefix(short, long) {
         return 0.0;
     }
+    // Who slips gets the first letters right, and of two words that no list knows neither is the other misspelt but by a letter.
+    if short.chars().next() != long.chars().next() {
+        return 0.0;
+    }
     let slips = strsim::osa_distance(short, long);
-    let allowed = if short.len() >= 8 { 2 } else { 1 };
+    let allowed = if short.len() >= 8 && shared >= 2 && (a.known || b.known) { 2 } else { 1 };
     if slips <= allowed { 0.85 } else { 0.0 }
 }
 
@@ -147,5 +151,9 @@ fn contained(word: &str, joined: &str) -> f32 {
         })
         .count();
     let share = found as f32 / pairs as f32;
-    if share >= 0.5 { 0.85 * share } else { 0.0 }
+    match share {
+        1.0 => 1.0,
+        0.5.. => 0.85 * share,
+        _ => 0.0,
+    }
 }

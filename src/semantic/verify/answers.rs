@@ -2,12 +2,17 @@
 //! words: the learned score, trained on questions, says nothing about them, and the rules that do are few.
 
 use super::features::compare;
-use super::judge::{Rule, opposites};
-use super::reading::Reading;
+use super::judge::{Rule, bag_is_same, opposites};
+use super::reading::{Reading, side_by_side};
+use super::slots;
 
 /// Words up to which an answer is one statement, whose polarity and opposites are its meaning. In a longer one some
 /// clause denies and some word has an opposite whatever it says.
 const STATEMENT: usize = 12;
+
+/// Words up to which two answers made of the same words are read for their order. A longer one is several statements,
+/// and those may come in any.
+const SENTENCE: usize = 30;
 
 /// How an answer begins that says yes, and one that says no.
 const YES: &[&str] = &["yes", "yeah", "yep", "sure", "네", "예"];
@@ -23,24 +28,34 @@ pub fn yes_against_no(stored: &str, fresh: &str) -> bool {
 }
 
 /// The rule by which two answers differ, whatever their embeddings say: another script, other values, other quoted
-/// words; and, of two short ones, a denial or an opposite. Pure; some ten microseconds for a sentence.
+/// words; of two sentences of the same words, another order; and, of two short ones, a denial or an opposite. Pure; some
+/// ten microseconds for a sentence.
 pub fn clash(stored: &Reading, fresh: &Reading) -> Option<Rule> {
     if stored.hangul != fresh.hangul {
         return Some(Rule::Language);
     }
-    if stored.slots != fresh.slots {
+    if slots::differ(stored, fresh, false) {
         return Some(Rule::Numbers);
     }
     if !stored.quoted.is_empty() && !fresh.quoted.is_empty() && stored.quoted != fresh.quoted {
         return Some(Rule::Quoted);
     }
-    if stored.words.len() > STATEMENT || fresh.words.len() > STATEMENT {
+    let longest = stored.words.len().max(fresh.words.len());
+    if longest > SENTENCE {
         return None;
     }
-    if !stored.polarity.agrees(fresh.polarity) {
-        return Some(Rule::Negation);
+    let (stored, fresh) = side_by_side(stored, fresh);
+    let compared = compare(&stored, &fresh, 1.0);
+    if longest <= STATEMENT {
+        if !stored.polarity.agrees(fresh.polarity) {
+            return Some(Rule::Negation);
+        }
+        if opposites(&stored, &fresh, &compared) {
+            return Some(Rule::Opposites);
+        }
     }
-    opposites(stored, fresh, &compare(stored, fresh, 1.0)).then_some(Rule::Opposites)
+    let turned = compared.order.roles_clash || compared.order.scrambled && !stored.hangul;
+    (turned && bag_is_same(&compared)).then_some(Rule::Order)
 }
 
 #[cfg(test)]
@@ -90,6 +105,13 @@ mod tests {
             ("Press the left button.", "Press the right button.", Rule::Opposites),
             ("환불은 3일 걸립니다.", "환불은 7일 걸립니다.", Rule::Numbers),
             ("Paris.", "파리입니다.", Rule::Language),
+            ("Fly from Rome to Oslo in spring.", "Fly from Oslo to Rome in spring.", Rule::Order),
+            (
+                "The bank of the buyer sends a notice to the bank of the seller.",
+                "The bank of the seller sends a notice to the bank of the buyer.",
+                Rule::Order,
+            ),
+            ("철수가 영희에게 돈을 보냅니다.", "영희가 철수에게 돈을 보냅니다.", Rule::Order),
         ] {
             assert_eq!(rule(a, b), Some(expected), "{a} / {b}");
         }
@@ -101,6 +123,9 @@ mod tests {
             ("Refunds take 5 days.", "You will have your money back within 5 days."),
             ("Open Settings and choose Security.", "Go to Settings, then pick Security."),
             ("환불은 3일 걸립니다.", "3일 안에 환불해 드립니다."),
+            ("Paris is the capital of France.", "The capital of France is Paris."),
+            ("After two minutes, restart the router.", "Restart the router after two minutes."),
+            ("고객센터는 평일에 운영됩니다.", "평일에 고객센터가 운영됩니다."),
         ] {
             assert_eq!(rule(a, b), None, "{a} / {b}");
         }

@@ -222,9 +222,30 @@ pub fn expand(word: &str) -> (&str, Option<&'static str>) {
         "shouldn't" | "shouldnt" => return ("should", Some("not")),
         "haven't" | "havent" => return ("have", Some("not")),
         "hasn't" | "hasnt" => return ("has", Some("not")),
-        "let's" => return ("let", None),
-        "ain't" => return ("is", Some("not")),
+        "aren't" | "arent" => return ("are", Some("not")),
+        "wasn't" | "wasnt" => return ("was", Some("not")),
+        "weren't" | "werent" => return ("were", Some("not")),
+        "hadn't" | "hadnt" => return ("had", Some("not")),
+        "let's" | "lets" => return ("let", None),
+        "ain't" | "aint" => return ("is", Some("not")),
+        "whats" => return ("what", Some("is")),
+        "wheres" => return ("where", Some("is")),
+        "hows" => return ("how", Some("is")),
+        "whos" => return ("who", Some("is")),
+        "whens" => return ("when", Some("is")),
+        "thats" => return ("that", Some("is")),
+        "theres" => return ("there", Some("is")),
+        "youre" => return ("you", Some("be")),
+        "theyre" => return ("they", Some("be")),
         _ => {}
+    }
+    if let Some(head) = word.strip_suffix("'s")
+        && matches!(
+            head,
+            "what" | "where" | "how" | "who" | "when" | "why" | "that" | "there" | "it" | "here"
+        )
+    {
+        return (head, Some("is"));
     }
     if let Some(head) = word.strip_suffix("n't") {
         return (head, Some("not"));

@@ -4,13 +4,14 @@
 
 use super::align::{Alignment, Match, align};
 use super::order::{self, Order};
-use super::reading::{Reading, Word};
+use super::reading::Reading;
+use super::word::Word;
 
 /// How many features there are.
 pub const COUNT: usize = NAMES.len();
 
 /// Names, in order; the score's file is checked against them.
-pub const NAMES: [&str; 29] = [
+pub const NAMES: [&str; 30] = [
     "cosine",
     "grams",
     "overlap",
@@ -40,6 +41,7 @@ pub const NAMES: [&str; 29] = [
     "noun_least",
     "synonyms",
     "frames",
+    "person",
 ];
 
 /// A pair, compared.
@@ -123,6 +125,7 @@ pub fn compare(a: &Reading, b: &Reading, cosine: f32) -> Compared {
         x.noun.min(y.noun),
         synonyms,
         bag(&a.all, &b.all),
+        flag(a.person.reached != b.person.reached),
     ];
     Compared { aligned, order, features }
 }

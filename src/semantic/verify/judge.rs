@@ -3,8 +3,9 @@
 use super::align::denying_prefix;
 use super::features::{COUNT, Compared, compare};
 use super::korean::Role;
-use super::reading::Reading;
+use super::reading::{Reading, side_by_side};
 use super::score::probability;
+use super::slots;
 use crate::config::Strictness;
 
 /// Why a near neighbour was refused. The word is the value of `x-reprise-reason` on a miss.
@@ -110,33 +111,31 @@ pub fn judge(near: &Near, strictness: Strictness) -> Judgement {
         Strictness::Strict => STRICT,
     };
     let least = if near.asked.hangul { korean } else { other };
-    let compared = compare(near.asked, near.stored, near.cosine);
-    if let Some(rule) = broken_rule(near, &compared, strictness) {
+    let (asked, stored) = side_by_side(near.asked, near.stored);
+    let compared = compare(&asked, &stored, near.cosine);
+    if let Some(rule) = broken_rule(&asked, &stored, &compared, strictness) {
         return Judgement::Different(rule);
     }
-    let p = probability(&compared.features, near.asked.hangul);
+    let p = probability(&compared.features, asked.hangul);
     if p >= least { Judgement::Same { p } } else { Judgement::Doubted { rule: doubt(&compared), p } }
 }
 
 /// What the score sees and the rule that `strict` finds broken: for training, evaluation and explanation.
 pub fn measure(near: &Near) -> ([f32; COUNT], Option<Rule>, f32) {
-    let compared = compare(near.asked, near.stored, near.cosine);
-    let p = probability(&compared.features, near.asked.hangul);
-    (compared.features, broken_rule(near, &compared, Strictness::Strict), p)
+    let (asked, stored) = side_by_side(near.asked, near.stored);
+    let compared = compare(&asked, &stored, near.cosine);
+    let p = probability(&compared.features, asked.hangul);
+    (compared.features, broken_rule(&asked, &stored, &compared, Strictness::Strict), p)
 }
 
 /// The first rule that the pair breaks.
-fn broken_rule(near: &Near, compared: &Compared, strictness: Strictness) -> Option<Rule> {
-    let (a, b) = (near.asked, near.stored);
+fn broken_rule(a: &Reading, b: &Reading, compared: &Compared, strictness: Strictness) -> Option<Rule> {
     let strict = strictness == Strictness::Strict;
     if a.hangul != b.hangul {
         return Some(Rule::Language);
     }
-    if a.slots != b.slots && (strict || !a.slots.is_empty() && !b.slots.is_empty()) {
-        return Some(Rule::Numbers);
-    }
     // The same values in another order are nearly always other roles; where they are not, doubt is a miss.
-    if strict && a.values != b.values {
+    if slots::differ(a, b, strict) && (strict || !a.slots.is_empty() && !b.slots.is_empty()) {
         return Some(Rule::Numbers);
     }
     if !a.quoted.is_empty() && !b.quoted.is_empty() && a.quoted != b.quoted {
@@ -174,7 +173,8 @@ pub(super) fn opposites(a: &Reading, b: &Reading, compared: &Compared) -> bool {
     })
 }
 
-fn bag_is_same(compared: &Compared) -> bool {
+/// Whether hardly a telling word of either is without its counterpart.
+pub(super) fn bag_is_same(compared: &Compared) -> bool {
     compared.features[3] < 0.3
 }
 

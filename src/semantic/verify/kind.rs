@@ -53,26 +53,77 @@ impl Kinds {
     }
 }
 
+/// Whether a text up to here is "what is the", so that what follows is what is asked for.
+fn asked_for(before: &[&str]) -> bool {
+    matches!(before, [.., "what", "is" | "was", "the"] | [.., "what", "is" | "was", "the", _])
+        && !before.last().is_some_and(|word| SPANS.contains(word))
+}
+
+const PRICES: &[&str] = &["price", "cost", "costs", "fee", "fees"];
+
+/// What a time before which it stands is as long as.
+const SPANS: &[&str] = &[
+    "processing",
+    "delivery",
+    "waiting",
+    "wait",
+    "response",
+    "turnaround",
+    "travel",
+    "cooking",
+    "shipping",
+    "lead",
+    "journey",
+];
+
+const UNITS: &[&str] = &["years", "months", "weeks", "days", "hours", "minutes", "seconds"];
+
 /// Reads the kinds of English words, expanded and lower case.
 pub fn english(words: &[&str]) -> Kinds {
     let mut set = 0;
+    // "Could you tell me where …": the question begins behind it.
+    let lead = words
+        .iter()
+        .take(7)
+        .position(|word| matches!(*word, "tell" | "know" | "ask" | "wondering" | "explain"));
+    let begins = lead.map_or(0, |at| at + 1);
     for (at, word) in words.iter().enumerate() {
-        let next = words.get(at + 1).copied().unwrap_or("");
+        let asked = at.saturating_sub(begins);
+        let next = words.get(at + 1).map_or("", |next| next.trim_end_matches("'s"));
+        let after = words.get(at + 2).copied().unwrap_or("");
         set |= match (*word, next) {
-            ("who" | "whom" | "whose", _) if at < 4 => WHO,
-            ("when", _) if at < 3 => WHEN,
+            ("who" | "whom" | "whose", _) if asked < 4 => WHO,
+            ("when", _) if asked < 3 => WHEN,
             ("what" | "which", "time" | "times" | "hours" | "date" | "day" | "year" | "month") => WHEN,
-            ("where", _) | ("what" | "which", "place") if at < 4 => WHERE,
-            ("why", _) | ("how", "come") | ("reason" | "reasons", _) => WHY,
-            ("how", "much") | ("price" | "cost" | "costs" | "fee" | "fees", _) => HOW_MUCH,
+            ("date" | "year" | "time", _) if asked_for(&words[..at]) => WHEN,
+            ("time" | "times", _) if at > 0 && SPANS.contains(&words[at - 1]) => HOW_LONG,
+            ("where", _) | ("what" | "which", "place") if asked < 4 => WHERE,
+            ("why", _) | ("how", "come") | ("what", "causes" | "caused" | "cause") => WHY,
+            ("reason" | "reasons", _) => WHY,
+            ("how", "much") if after == "time" => HOW_LONG,
+            ("how", "much") => HOW_MUCH,
+            ("how", "many") if UNITS.contains(&after) => HOW_LONG | HOW_MANY,
             ("how", "many") => HOW_MANY,
-            ("how", "long" | "soon") => HOW_LONG,
+            ("how", "long") => HOW_LONG,
+            ("how", "soon" | "early" | "late") => HOW_LONG | WHEN,
             ("how", "old") => HOW_MANY,
             ("how", _) | ("way" | "ways" | "steps", _) => HOW,
-            ("which", _) => WHICH,
+            ("which", _) | ("name", "the" | "a" | "an" | "some" | "all") if *word == "which" || at == 0 => {
+                WHICH
+            }
+            // "What does a notary do" asks how one serves, not what or who it is.
+            ("what", "do" | "does")
+                if words.iter().rfind(|word| !matches!(**word, "." | "?" | "!")) == Some(&"do") =>
+            {
+                WHAT | HOW
+            }
             ("what", _) => WHAT,
             _ => 0,
         };
+    }
+    // "Why did the price go up" asks why.
+    if set & (SURE | HOW) == 0 && words.iter().any(|word| PRICES.contains(word)) {
+        set |= HOW_MUCH;
     }
     let first = words.first().copied().unwrap_or("");
     if set == 0
@@ -123,6 +174,8 @@ pub fn korean(words: &[&str]) -> Kinds {
             HOW_LONG
         } else if starts(&["언제", "며칠", "몇시", "몇월", "몇일"])
             || (*word == "몇" && next.starts_with(['시', '월', '일'])) && !next.starts_with("시간")
+            || word.starts_with("몇년도")
+            || *word == "몇" && next.starts_with("년도")
         {
             WHEN
         } else if starts(&["어디", "어딨", "어딘"]) {
@@ -130,9 +183,18 @@ pub fn korean(words: &[&str]) -> Kinds {
         } else if *word == "왜" || starts(&["왜냐", "이유", "어째서", "까닭"]) {
             WHY
         } else if starts(&["얼마나"]) {
-            // "얼마나 걸려요" is about time, "얼마나 돼요" may be about anything.
-            if lasts(next) { HOW_LONG } else { 0 }
-        } else if starts(&["얼마", "가격", "요금", "몇원"]) {
+            // "얼마나 걸려요" is about time, "얼마나 들어요" about money, "얼마나 돼요" may be about anything.
+            let next = |heads: &[char]| next.starts_with(heads);
+            match () {
+                () if lasting() || word.contains("걸") => HOW_LONG,
+                () if next(&['드', '들', '하', '해', '나', '내', '되', '돼', '된', '됩', '될']) => {
+                    0
+                }
+                () => HOW_MUCH | HOW_MANY,
+            }
+        } else if starts(&["얼마"]) {
+            HOW_MUCH | HOW_MANY
+        } else if starts(&["가격", "요금", "몇원"]) {
             HOW_MUCH
         } else if word.starts_with('몇') {
             if lasting() { HOW_LONG } else { HOW_MANY }
@@ -140,6 +202,8 @@ pub fn korean(words: &[&str]) -> Kinds {
             WHAT
         } else if starts(&["어떻게", "방법", "어떡", "하는법"]) {
             HOW
+        } else if starts(&["어떤가", "어떤지", "어때", "어떠"]) {
+            WHAT | HOW
         } else if starts(&["어느", "어떤", "무슨"]) {
             WHICH
         } else if starts(&["뭐", "무엇", "뭔", "뭘", "뭡"]) {
@@ -177,8 +241,11 @@ mod tests {
     fn who_when_and_why_are_three_questions() {
         assert_eq!(apart("Who founded the company?", "When was the company founded?"), 2);
         assert_eq!(apart("Why is my card blocked?", "How is my card blocked?"), 2);
+        assert_eq!(apart("Why did the price go up?", "When did the price go up?"), 2);
         assert_eq!(apart("회의 언제 해?", "회의 어디서 해?"), 2);
         assert_eq!(apart("배송은 얼마나 걸리나요?", "배송비가 얼마인가요?"), 2);
+        assert_eq!(apart("포인트는 어디서 써요?", "포인트는 얼마나 쌓여요?"), 2);
+        assert_eq!(apart("당뇨병은 왜 생기나요?", "당뇨병은 증상이 어떤가요?"), 2);
     }
 
     #[test]
@@ -191,5 +258,11 @@ mod tests {
         assert!(apart("What hours are you open?", "At what time are you open?") < 1);
         assert!(apart("I don't know how to see the fee", "how can I see the charge") < 2);
         assert_eq!(apart("How much is the fee?", "How do I pay it?"), 2);
+        assert!(apart("How long does a chargeback take?", "How much time does a chargeback need?") < 2);
+        assert!(apart("How long is a permit's processing?", "What's the processing time of a permit?") < 2);
+        assert_eq!(apart("Where is my order?", "Could you please tell me where my order is?"), 0);
+        assert!(apart("When will I get my refund?", "How soon is my refund paid?") < 2);
+        assert!(apart("Why do we get hiccups?", "What causes hiccups?") < 2);
+        assert!(apart("When is the launch?", "What's the date of the launch?") < 2);
     }
 }

@@ -15,6 +15,8 @@ pub enum Role {
     From,
     To,
     Than,
+    /// "에": where, when, or onto what.
+    At,
     Subject,
     Object,
     Topic,
@@ -45,6 +47,7 @@ static ENDINGS: LazyLock<Endings> = LazyLock::new(|| {
             "from" => Role::From,
             "to" => Role::To,
             "than" => Role::Than,
+            "at" => Role::At,
             "subject" => Role::Subject,
             "object" => Role::Object,
             "topic" => Role::Topic,
@@ -81,6 +84,11 @@ pub fn analyse(word: &str) -> Eojeol<'_> {
         }
     }
     particle(word)
+}
+
+/// What a particle says that stands alone, as it does behind a foreign word or a number: "PDF를", "1001은".
+pub fn lone_particle(text: &str) -> Option<Role> {
+    ENDINGS.particles.iter().find(|(particle, _)| *particle == text).map(|(_, role)| *role)
 }
 
 /// Cuts a particle. One-syllable particles only from stems of two syllables and more, because "나이" and "사과" are words.

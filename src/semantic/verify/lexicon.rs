@@ -2,36 +2,56 @@
 //!
 //! | file | a line is |
 //! |---|---|
-//! | `frame_en`, `frame_ko` | words that only carry a request ("please", "help me", "알려줘"): weight 0 |
-//! | `synonyms_en`, `synonyms_ko` | words or phrases that one answer serves alike, the first names the concept |
+//! | `frame_en`, `frame_ko` | words that only carry a request ("please", "hi_team", "알려줘"): weight 0 |
+//! | `synonyms_en`, `synonyms_ko` | one concept: words or phrases that one answer serves alike; a word may stand in several |
 //! | `contrasts_en`, `contrasts_ko` | alternatives split by `|`, each a list of words: two different ones are two questions |
 //! | `endings_ko` | verb endings and honorifics that change nothing, and particles |
 //! | `verifier-words` | how common a word is (Zipf scale, 3 to 8), for the weight of a mismatch |
 //!
-//! English entries are stemmed as texts are; a Korean entry is a stem as `korean` leaves it, and matches by prefix.
+//! English entries are stemmed as texts are; a Korean entry is a stem as `korean` leaves it. A word takes
+//! part in the contrasts of its own and of the words that open its concepts' lines.
 
 use super::english::stem;
-use super::text::hash;
+use super::text::{hash, is_hangul};
 use ahash::{AHashMap, AHashSet};
 use std::sync::LazyLock;
 
 /// One alternative of one contrast: line number, then which alternative of that line.
 pub type Side = (u16, u8);
 
+/// What the lists know of a word or phrase.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// The concepts it stands for, by line.
+    pub concepts: Vec<u32>,
+    /// The contrasts it takes part in.
+    pub sides: Vec<Side>,
+}
+
+impl Entry {
+    fn takes(&mut self, sides: &[Side]) {
+        for side in sides {
+            if !self.sides.contains(side) {
+                self.sides.push(*side);
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 pub struct Lexicon {
     /// Stems that weigh nothing.
     pub frame: AHashSet<u64>,
-    /// Stem -> concept.
-    pub concept: AHashMap<u64, u64>,
-    /// First stem of a phrase -> the other stems and the concept, longest first.
+    /// By stem, or by the stems of a phrase.
+    pub latin: AHashMap<u64, Entry>,
+    /// First stem of a phrase -> the other stems and the phrase's key, longest first.
     pub phrases: AHashMap<u64, Vec<(Vec<u64>, u64)>>,
-    /// Concept or stem -> the contrasts it takes part in.
-    pub sides: AHashMap<u64, Vec<Side>>,
     /// Stem -> tenths of a Zipf unit.
     pub common: AHashMap<u64, u8>,
-    /// Korean concept keys by their text, for the longest prefix.
-    pub korean: AHashMap<String, u64>,
+    /// By the entry's text without spaces.
+    pub korean: AHashMap<String, Entry>,
+    /// Korean entries of two words, without the space.
+    pub korean_phrases: AHashSet<String>,
     pub korean_frame: AHashSet<String>,
     pub korean_common: AHashMap<String, u8>,
 }
@@ -39,7 +59,7 @@ pub struct Lexicon {
 pub static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::read);
 
 /// The lines of a list without comments.
-fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+fn lines(text: &'static str) -> impl Iterator<Item = &'static str> + Clone {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
@@ -47,32 +67,67 @@ fn words(line: &'static str) -> impl Iterator<Item = &'static str> {
     line.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
+/// Gives an entry the contrasts of the words that open its concepts' lines.
+fn inherit(entry: &mut Entry, heads: &[Vec<Side>]) {
+    for concept in entry.concepts.clone() {
+        entry.takes(&heads[concept as usize]);
+    }
+}
+
 impl Lexicon {
     fn read() -> Lexicon {
         let mut all = Lexicon::default();
         all.commonness(include_str!("../../../models/verifier-words.txt"));
         for line in lines(include_str!("lexicon/frame_en.txt")) {
-            all.frame.extend(line.split_whitespace().map(|word| hash(&stem(word))));
+            for word in line.split_whitespace() {
+                let key = match word.contains('_') {
+                    true => all.phrase(&word.replace('_', " ")),
+                    false => hash(&stem(word)),
+                };
+                all.frame.insert(key);
+            }
         }
         for line in lines(include_str!("lexicon/frame_ko.txt")) {
             all.korean_frame.extend(line.split_whitespace().map(str::to_owned));
         }
-        for line in lines(include_str!("lexicon/synonyms_en.txt")) {
-            all.synonyms(line);
+        let synonyms = [include_str!("lexicon/synonyms_en.txt"), include_str!("lexicon/synonyms_ko.txt")];
+        let synonyms = synonyms.into_iter().flat_map(lines);
+        for (concept, line) in synonyms.clone().enumerate() {
+            words(line).for_each(|word| all.entry(word).concepts.push(concept as u32));
         }
-        for line in lines(include_str!("lexicon/synonyms_ko.txt")) {
-            let Some(first) = words(line).next() else { continue };
-            let concept = hash(first);
-            all.korean.extend(words(line).map(|word| (word.to_owned(), concept)));
+        let contrasts = [include_str!("lexicon/contrasts_en.txt"), include_str!("lexicon/contrasts_ko.txt")];
+        for (number, choice) in contrasts.into_iter().flat_map(lines).enumerate() {
+            for (side, group) in choice.split('|').enumerate() {
+                words(group).for_each(|word| all.entry(word).takes(&[(number as u16, side as u8)]));
+            }
         }
-        for (number, line) in lines(include_str!("lexicon/contrasts_en.txt")).enumerate() {
-            all.contrast(number as u16, line, |_, word| hash(&stem(word)));
+        // A phrase takes part in the contrasts of its telling words: "buy shares", "sell shares"; "not remember" is no remembering.
+        let denials = ["not", "no", "never", "without"].map(hash);
+        for (head, list) in &all.phrases {
+            for (rest, key) in list {
+                if denials.iter().any(|denial| head == denial || rest.contains(denial)) {
+                    continue;
+                }
+                let telling = std::iter::once(head).chain(rest).filter(|part| !all.frame.contains(part));
+                let sides: Vec<Side> = telling
+                    .filter_map(|part| all.latin.get(part))
+                    .flat_map(|part| &part.sides)
+                    .copied()
+                    .collect();
+                all.latin.entry(*key).or_default().takes(&sides);
+            }
         }
-        for (number, line) in lines(include_str!("lexicon/contrasts_ko.txt")).enumerate() {
-            all.contrast(1_000 + number as u16, line, |all, word| {
-                *all.korean.entry(word.to_owned()).or_insert_with(|| hash(word))
-            });
+        // Whatever says no more than a word that weighs nothing weighs nothing: "what time" is "when".
+        for line in synonyms.clone() {
+            if words(line).any(|word| !word.contains(' ') && all.frame.contains(&hash(&stem(word)))) {
+                let phrases = words(line).filter(|word| word.contains(' ') && !word.chars().any(is_hangul));
+                let keys: Vec<u64> = phrases.map(|word| all.phrase(word)).collect();
+                all.frame.extend(keys);
+            }
         }
+        let opening = |line| words(line).next().unwrap_or_default();
+        let heads: Vec<Vec<Side>> = synonyms.map(|line| all.entry(opening(line)).sides.clone()).collect();
+        all.latin.values_mut().chain(all.korean.values_mut()).for_each(|entry| inherit(entry, &heads));
         for list in all.phrases.values_mut() {
             list.sort_by_key(|(rest, _)| std::cmp::Reverse(rest.len()));
         }
@@ -95,54 +150,50 @@ impl Lexicon {
         }
     }
 
-    fn synonyms(&mut self, line: &'static str) {
-        let Some(first) = words(line).next() else { return };
-        let concept = self.key(first);
-        for word in words(line) {
-            match word.split_once(' ') {
-                None => {
-                    self.concept.entry(hash(&stem(word))).or_insert(concept);
-                }
-                Some((head, rest)) => {
-                    let rest = rest.split_whitespace().map(|w| hash(&stem(w))).collect();
-                    self.phrases.entry(hash(&stem(head))).or_default().push((rest, concept));
-                }
+    /// The entry of a word or phrase, which is made if there is none.
+    fn entry(&mut self, text: &str) -> &mut Entry {
+        if text.chars().any(is_hangul) {
+            let whole = text.replace(' ', "");
+            if whole.len() < text.len() {
+                self.korean_phrases.insert(whole.clone());
+            }
+            return self.korean.entry(whole).or_default();
+        }
+        let key = self.phrase(text);
+        self.latin.entry(key).or_default()
+    }
+
+    /// The key of a word or phrase of several, which is looked for in texts from now on.
+    fn phrase(&mut self, text: &str) -> u64 {
+        let stems: Vec<String> = text.split_whitespace().map(stem).collect();
+        let key = hash(&stems.join(" "));
+        if let [head, rest @ ..] = &*stems
+            && !rest.is_empty()
+        {
+            let list = self.phrases.entry(hash(head)).or_default();
+            if list.iter().all(|(_, known)| *known != key) {
+                list.push((rest.iter().map(|word| hash(word)).collect(), key));
             }
         }
+        key
     }
 
-    /// The concept of a word, or of a phrase by its joined words.
-    fn key(&self, word: &str) -> u64 {
-        let own = hash(&stem(word));
-        self.concept.get(&own).copied().unwrap_or(own)
+    /// The entry of two words, the longest that starts with `first` and goes on into `second`: "돈을 돌려줘" has "돈 돌려".
+    pub fn korean_phrase(&self, first: &str, second: &str) -> Option<String> {
+        let whole = format!("{first}{second}");
+        let ends: Vec<usize> =
+            (second.char_indices().map(|(at, c)| first.len() + at + c.len_utf8())).collect();
+        let found = ends.into_iter().rev().find(|end| self.korean_phrases.contains(&whole[..*end]))?;
+        Some(whole[..found].to_owned())
     }
 
-    fn contrast(
-        &mut self,
-        number: u16,
-        line: &'static str,
-        name: impl Fn(&mut Lexicon, &'static str) -> u64,
-    ) {
-        for (side, group) in line.split('|').enumerate() {
-            for word in words(group) {
-                let own = name(self, word);
-                let concept = self.concept.get(&own).copied().unwrap_or(own);
-                let sides = self.sides.entry(concept).or_default();
-                if !sides.contains(&(number, side as u8)) {
-                    sides.push((number, side as u8));
-                }
-            }
-        }
-    }
-
-    /// The concept of a Korean stem: its longest prefix in the lists (one syllable only as a whole).
-    pub fn korean_concept(&self, word: &str) -> Option<u64> {
-        if let Some(concept) = self.korean.get(word) {
-            return Some(*concept);
-        }
-        let mut ends: Vec<usize> = word.char_indices().map(|(at, _)| at).skip(2).collect();
-        ends.reverse();
-        ends.into_iter().find_map(|end| self.korean.get(&word[..end]).copied())
+    /// What the lists know of a Korean stem; of a verb's, what they know of it without its last syllable, where an ending may have melted in. A
+    /// noun is looked up whole: "전공필수" and "전공선택" are not one because both begin with "전공".
+    pub fn korean(&self, word: &str, verbal: bool) -> Option<&Entry> {
+        self.korean.get(word).or_else(|| {
+            let (last, _) = word.char_indices().next_back().filter(|(at, _)| verbal && *at > 3)?;
+            self.korean.get(&word[..last])
+        })
     }
 
     /// How much a word that has no counterpart tells: 0.15 for the commonest, 1.2 for one that no list knows.

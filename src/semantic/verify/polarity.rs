@@ -13,6 +13,10 @@ use super::text::{Class, Token};
 pub struct Polarity {
     /// How many denials.
     pub denials: u8,
+    /// How many words say that something shall not go on or not come: "stop", "avoid". A denial, unless the other text says it too.
+    pub stops: u8,
+    /// Says so, or names a way to it: "get rid of", "block", "cancel".
+    pub ends: bool,
     /// Something fails, or cannot be done.
     pub trouble: bool,
     /// Said with a denial: "does not work", "cannot".
@@ -27,12 +31,14 @@ impl Polarity {
     /// Whether two texts affirm and deny alike.
     pub fn agrees(self, other: Polarity) -> bool {
         let instead = self.instead || other.instead;
-        (instead || self.negative() == other.negative()) && self.forbids == other.forbids
+        let both_end = self.ends && other.ends;
+        (instead || self.negative(both_end) == other.negative(both_end)) && self.forbids == other.forbids
     }
 
     /// Denies once (two denials cancel out), or says that something does not work.
-    fn negative(self) -> bool {
-        self.denials % 2 == 1 || self.fails
+    fn negative(self, both_end: bool) -> bool {
+        let stops = if both_end { 0 } else { self.stops };
+        (self.denials + stops) % 2 == 1 || self.fails
     }
 }
 
@@ -56,10 +62,14 @@ pub fn english(words: &[&str]) -> Polarity {
                 found.denials += 1;
                 found.forbids |= before(1) == "do" && (at == 1 || matches!(before(2), "please" | "."));
             }
-            "never" | "without" | "neither" | "nor" | "none" | "nobody" | "nothing" | "except"
-            | "excluding" | "instead" | "hardly" | "nowhere" | "unlike" | "stop" | "stops" | "stopping"
-            | "stopped" | "avoid" | "avoids" | "avoiding" | "avoided" | "prevent" | "prevents"
-            | "preventing" | "prevented" => found.denials += 1,
+            "never" | "non" | "without" | "neither" | "nor" | "none" | "nobody" | "nothing" | "except"
+            | "excluding" | "hardly" | "nowhere" | "unlike" => found.denials += 1,
+            "stop" | "stops" | "stopping" | "stopped" | "avoid" | "avoids" | "avoiding" | "avoided"
+            | "prevent" | "prevents" | "preventing" | "prevented" => {
+                (found.stops, found.ends) = (found.stops + 1, true)
+            }
+            "rid" | "quit" | "block" | "blocking" | "cease" | "halt" | "eliminate" | "cancel" | "end"
+            | "remove" | "cure" | "opt" | "overcome" | "overcoming" | "beat" => found.ends = true,
             "no" if !matches!(after(1), "," | "." | "") && after(1) != "matter" => found.denials += 1,
             "unable" => (found.trouble, found.fails) = (true, true),
             "fail" | "fails" | "failed" | "failing" | "failure" | "problem" | "problems" | "issue"
@@ -107,6 +117,7 @@ pub fn korean(tokens: &[Token]) -> Polarity {
         let no_good = starts(&["안돼", "안된", "안됩", "안되"])
             || (*word == "안" && next.starts_with(['돼', '된', '됩', '되']));
         let denies = matches!(*word, "안" | "못")
+            || denies_the_verb(word)
             || has(&["지않", "지못"])
             || starts(&["않", "못하", "못해", "못한", "없", "안하", "안해", "안가", "안먹"])
             || (word.starts_with("아니") && !last);
@@ -114,6 +125,20 @@ pub fn korean(tokens: &[Token]) -> Polarity {
         found.trouble |= starts(&["오류", "에러", "고장", "문제", "실패"]);
     }
     found
+}
+
+/// "안보여요", "못들어가요": the adverb written together with its verb, and not "안내해 주세요" or "안전한가요", which are words of their own.
+fn denies_the_verb(word: &str) -> bool {
+    let Some(verb) = word.strip_prefix(['안', '못']).filter(|verb| !verb.is_empty()) else { return false };
+    const VERBS: &[&str] = &[
+        "되", "돼", "됨", "됩", "된", "될", "됐", "보이", "보여", "보임", "보입", "보인", "나오", "나와",
+        "나옴", "나왔", "나옵", "나온", "오나", "오네", "오는", "옵", "온다", "온", "와", "왔", "들리",
+        "들려", "들립", "들어", "열리", "열려", "열립", "열린", "열림", "켜", "꺼지", "꺼져", "꺼집", "떠",
+        "뜨", "뜸", "뜹", "뜬", "맞", "먹히", "먹혀", "먹힙", "가져", "가지", "했", "한", "할", "받", "주나",
+        "주네", "주시", "줘", "줬", "내면", "냈", "써", "쓰", "찍", "읽", "찾", "알", "쉬", "자", "좋", "맵",
+        "비싸", "빠지", "빠져", "사라", "풀리", "풀려", "눌러", "눌리", "넘어", "움직", "바뀌", "바뀜", "끊",
+    ];
+    VERBS.iter().any(|head| verb.starts_with(head))
 }
 
 /// Verbs whose denial asks to do something.
@@ -157,5 +182,20 @@ mod tests {
         assert!(agree("비 와 아니면 눈 와?", "비 와 눈 와?"));
         assert!(agree("I dont knwo how to pay", "how to pay"));
         assert!(!agree("please do not knock", "please knock"));
+    }
+
+    #[test]
+    fn a_denial_may_be_written_together_with_its_verb() {
+        assert!(agree("버튼이 안 보여요", "버튼이 안보이네요"));
+        assert!(agree("취소가 안 돼요", "취소 안됨"));
+        assert!(!agree("버튼이 보여요", "버튼이 안보여요"));
+        assert!(agree("안내해 주세요", "알려 주세요"));
+        assert!(agree("안주 추천해 주세요", "추천해 주세요"));
+    }
+
+    #[test]
+    fn to_end_something_has_many_words() {
+        assert!(agree("How do I get rid of hiccups?", "Tell me how to stop hiccups"));
+        assert!(!agree("How do I stop the updates?", "How do I get the updates?"));
     }
 }

@@ -3,55 +3,18 @@
 //! A stored question is read when it is stored and kept beside its vector; a lookup reads the asked question once and
 //! compares it with a handful of readings. About 10 to 30 µs a short question, and one to three kilobytes.
 
-use super::english::{expand, is_participle, stem};
+use super::english::is_participle;
 use super::kind::{self, Kinds};
-use super::korean::{Role, analyse};
-use super::lexicon::{LEXICON, Side};
+use super::korean::{Eojeol, Role, analyse, lone_particle};
+use super::latin::Latin;
+use super::lexicon::LEXICON;
 use super::order::english_role;
+use super::person::Person;
 use super::polarity::{self, Polarity};
 use super::slots::{self, Slot};
 use super::text::{Class, Token, hash, tokens};
-
-/// A content word, or a word that takes part in a contrast.
-#[derive(Clone, Debug)]
-pub struct Word {
-    /// The stem.
-    pub text: Box<str>,
-    /// The stem's hash.
-    pub key: u64,
-    /// The concept's hash: the key unless a synonym list knows better.
-    pub concept: u64,
-    /// What a missing counterpart costs, 0 to 1.2 by rarity.
-    pub weight: f32,
-    /// In the list of common words, so no slip of the pen.
-    pub known: bool,
-    /// Looks like a name: a capital inside a sentence.
-    pub named: bool,
-    pub hangul: bool,
-    /// A Korean verb or adjective: an ending was cut.
-    pub verbal: bool,
-    pub role: Role,
-}
-
-impl Word {
-    /// The contrasts this word takes part in.
-    pub fn sides(&self) -> &'static [Side] {
-        let sides = &LEXICON.sides;
-        sides.get(&self.key).or_else(|| sides.get(&self.concept)).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether the two name different sides of one choice.
-    pub fn contrasts_with(&self, other: &Word) -> bool {
-        let (own, theirs) = (self.sides(), other.sides());
-        own.iter().any(|(line, _)| {
-            let of = |sides: &[Side]| {
-                sides.iter().filter(|s| s.0 == *line).map(|s| 1u64 << s.1.min(63)).sum::<u64>()
-            };
-            let (a, b) = (of(own), of(theirs));
-            b != 0 && a & b == 0
-        })
-    }
-}
+use super::word::Word;
+use std::borrow::Cow;
 
 /// One text as the verifier sees it.
 #[derive(Clone, Debug, Default)]
@@ -61,8 +24,11 @@ pub struct Reading {
     pub slots: Vec<Slot>,
     /// The values as they come: "from 3 to 5" is not "from 5 to 3".
     pub values: Vec<Slot>,
+    /// How often "one" is said in words; too weak to be a value, but the match of a 1 in digits.
+    pub ones: u8,
     pub polarity: Polarity,
     pub kinds: Kinds,
+    pub person: Person,
     /// Hashes of quoted words, sorted.
     pub quoted: Vec<u64>,
     /// Hashes of all words in order, the little ones too.
@@ -85,20 +51,22 @@ impl Reading {
         let latin = tokens.iter().filter(|t| t.class == Class::Word).count();
         out.hangul = hangul * 2 > latin;
         out.grams = grams(&tokens);
-        let english = expanded(&tokens);
-        let plain: Vec<&str> = english.iter().map(|(word, _)| *word).collect();
+        let latin = Latin::of(&tokens);
+        let plain: Vec<&str> = latin.words.iter().map(|(word, _)| *word).collect();
         if out.hangul {
             let eojeols: Vec<&str> =
                 tokens.iter().filter(|t| t.class == Class::Hangul).map(|t| t.text.as_str()).collect();
             out.polarity = polarity::korean(&tokens);
             out.kinds = kind::korean(&eojeols);
+            out.person = Person::korean(&eojeols);
         } else {
             out.polarity = polarity::english(&plain);
             out.kinds = kind::english(&plain);
+            out.person = Person::english(&plain);
             out.passive = passive(&plain);
         }
-        let taken = out.read_slots(&tokens);
-        out.read_words(&tokens, &english, &taken);
+        let values = out.read_slots(&tokens);
+        out.read_words(&tokens, &latin, &values);
         out.joined = out.words.iter().filter(|w| w.hangul).map(|w| &*w.text).collect::<String>().into();
         out.quoted =
             tokens.iter().filter(|t| t.quoted && t.class != Class::Mark).map(|t| hash(&t.text)).collect();
@@ -106,9 +74,24 @@ impl Reading {
         out
     }
 
+    fn beside<'a>(&'a self, other: &Reading) -> Cow<'a, Reading> {
+        let meets =
+            |word: &Word| other.words.iter().any(|found| found.means(word) || found.contrasts_with(word));
+        let apart = |word: &Word| !word.parts.is_empty() && !meets(word);
+        if !self.words.iter().any(apart) {
+            return Cow::Borrowed(self);
+        }
+        let words = self.words.iter().flat_map(|word| match apart(word) {
+            true => word.parts.to_vec(),
+            false => vec![word.clone()],
+        });
+        Cow::Owned(Reading { words: words.collect(), ..self.clone() })
+    }
+
     /// Bytes on the heap, for the cache's accounts.
     pub fn bytes(&self) -> usize {
-        let words: usize = self.words.iter().map(|w| w.text.len()).sum();
+        let words: usize =
+            self.words.iter().map(|w| w.text.len() + w.parts.len() * (size_of::<Word>() + 8)).sum();
         size_of::<Reading>()
             + words
             + self.words.capacity() * size_of::<Word>()
@@ -118,21 +101,22 @@ impl Reading {
             + self.joined.len()
     }
 
-    /// Collects the values; returns which tokens they took.
-    fn read_slots(&mut self, tokens: &[Token]) -> Vec<bool> {
-        let mut taken = vec![false; tokens.len()];
+    /// Collects the values; returns which tokens they took, and for each of these the value if it stands at the head of one.
+    fn read_slots(&mut self, tokens: &[Token]) -> Vec<Option<Option<Slot>>> {
+        let mut taken = vec![None; tokens.len()];
         let mut at = 0;
         while at < tokens.len() {
             if let Some(parts) = slots::date(&tokens[at].text).filter(|_| tokens[at].class == Class::Number) {
                 self.slots.extend(parts);
-                (taken[at], at) = (true, at + 1);
+                (taken[at], at) = (Some(None), at + 1);
                 continue;
             }
             let read = slots::read(tokens, at);
             self.slots.extend(read.slot);
+            self.ones = self.ones.saturating_add(u8::from(read.slot.is_none() && slots::is_one(tokens, at)));
             let counted = tokens[at].class == Class::Hangul && read.used == 1 && read.slot.is_none();
-            for flag in taken.iter_mut().skip(at).take(read.used) {
-                *flag = !counted;
+            for (nth, flag) in taken.iter_mut().skip(at).take(read.used).enumerate() {
+                *flag = (!counted).then_some(read.slot.filter(|_| nth == 0));
             }
             at += read.used.max(1);
         }
@@ -141,88 +125,136 @@ impl Reading {
         taken
     }
 
-    fn read_words(&mut self, tokens: &[Token], english: &[(&str, usize)], taken: &[bool]) {
-        let stems: Vec<String> = english.iter().map(|(word, _)| stem(word)).collect();
-        let keys: Vec<u64> = stems.iter().map(|s| hash(s)).collect();
-        self.all = keys.iter().map(|k| *k as u32).collect();
+    fn read_words(&mut self, tokens: &[Token], latin: &Latin, taken: &[Option<Option<Slot>>]) {
+        let english = &latin.words;
+        self.all = latin.keys.iter().map(|k| *k as u32).collect();
         let mut at = 0;
+        // Where the word behind the last one stands, and the last one's role.
+        let mut last: Option<(usize, Role)> = None;
+        // A number that waits for what it counts.
+        let mut number = None;
         while at < english.len() {
             let index = english[at].1;
             let token = &tokens[index];
-            if taken[index] {
+            let read = self.words.len();
+            if let Some(value) = taken[index] {
+                let value = value.filter(|value| matches!(value, Slot::Number(_)));
+                // "$30" are 30 dollars.
+                match self.words.last_mut().filter(|_| index > 0 && is_currency(&tokens[index - 1])) {
+                    Some(word) if value.is_some() => word.counted = value,
+                    _ => number = value.or(number),
+                }
+                at += 1;
+                continue;
+            }
+            let particle = |token: &Token| lone_particle(&token.text).filter(|_| token.glued);
+            if token.class == Class::Hangul && at > 0 && particle(token).is_some() {
                 at += 1;
                 continue;
             }
             if token.class == Class::Hangul {
                 let behind_verb = at > 0 && english[at - 1].0.ends_with('지');
-                self.hangul_word(&token.text, behind_verb);
-                at += 1;
+                let next =
+                    english.get(at + 1).map(|(_, index)| *index).filter(|index| taken[*index].is_none());
+                let next = next.map(|index| &tokens[index]).filter(|next| next.class == Class::Hangul);
+                at += match next {
+                    Some(next) if self.hangul_phrase(&token.text, &next.text) => 2,
+                    _ => {
+                        self.hangul_word(&token.text, behind_verb);
+                        1
+                    }
+                };
+                self.count(read, &mut number);
                 continue;
             }
-            let (concept, used) = phrase(&keys, at);
             let before: Vec<&str> = english[at.saturating_sub(3)..at].iter().map(|(word, _)| *word).collect();
-            self.latin_word(token, &stems[at], keys[at], concept, english_role(&before));
+            let mut role = english_role(&before);
+            // "From a Postgres table": who reads cannot tell which of the two it is from, and it is from both.
+            if role == Role::None && last == Some((at, Role::From)) {
+                role = Role::From;
+            }
+            let behind = tokens.get(index + 1).filter(|next| self.hangul && next.class == Class::Hangul);
+            role = behind.and_then(particle).unwrap_or(role);
+            let (word, used) = latin.phrase(at, role).unwrap_or_else(|| (latin.word(at, role), 1));
+            if word.tells() {
+                self.words.push(word);
+            }
             at += used;
+            last = Some((at, role));
+            self.count(read, &mut number);
         }
     }
 
-    fn latin_word(&mut self, token: &Token, stem: &str, own: u64, concept: Option<u64>, role: Role) {
-        let lexicon = &*LEXICON;
-        let frame = concept.is_none() && lexicon.frame.contains(&own);
-        let key = concept.unwrap_or(own);
-        let concept = concept.or_else(|| lexicon.concept.get(&key).copied()).unwrap_or(key);
-        // A concept that is named by a phrase is in no list: its first word speaks for it.
-        let known = lexicon.common.contains_key(&key) || lexicon.common.contains_key(&own);
-        let listed = if lexicon.common.contains_key(&key) { key } else { own };
-        let weight = if frame { 0.0 } else { lexicon.weight(listed) };
-        let named = !frame && token.capital && (!token.opens || !known) && token.class == Class::Word;
-        let word = Word {
-            text: stem.into(),
-            key,
-            concept,
-            weight,
-            known,
-            named,
-            hangul: false,
-            verbal: false,
-            role,
-        };
-        if !frame || !word.sides().is_empty() {
-            self.words.push(word);
+    /// Gives a waiting number to the word that has been read since there were `read` of them.
+    fn count(&mut self, read: usize, number: &mut Option<Slot>) {
+        if let Some(word) = self.words.get_mut(read).filter(|word| word.weight > 0.0) {
+            word.counted = number.take();
         }
+    }
+
+    /// Two words that the lists know as one: "돈을 돌려주세요". Whether they are.
+    fn hangul_phrase(&mut self, first: &str, second: &str) -> bool {
+        let (head, tail) = (hangul(&analyse(first)), hangul(&analyse(second)));
+        let Some(text) = LEXICON.korean_phrase(&head.text, second) else { return false };
+        self.words.push(Word {
+            key: hash(&text),
+            entry: LEXICON.korean(&text, false),
+            text: text.into(),
+            weight: head.weight.max(tail.weight),
+            known: true,
+            parts: [&head, &tail].into_iter().filter(|part| part.tells()).cloned().collect(),
+            ..tail
+        });
+        true
     }
 
     /// `behind_verb`: the word before is a verb's stem with `-지`, so that "말고" forbids it and rejects no noun.
     fn hangul_word(&mut self, text: &str, behind_verb: bool) {
-        let lexicon = &*LEXICON;
-        let cut = analyse(text);
-        let key = hash(cut.stem);
-        let frame = lexicon.korean_frame.contains(text) || lexicon.korean_frame.contains(cut.stem);
+        let mut word = hangul(&analyse(text));
         let rejects = text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지'))
             || text.strip_suffix("대신").is_some();
-        let role = if rejects { Role::Rejected } else { cut.role };
-        let concept = lexicon.korean_concept(cut.stem).unwrap_or(key);
-        let weight = if frame { 0.0 } else { lexicon.korean_weight(cut.stem) };
-        let known = lexicon.korean_common.contains_key(cut.stem);
-        let word = Word {
-            text: cut.stem.into(),
-            key,
-            concept,
-            weight,
-            known,
-            named: false,
-            hangul: true,
-            verbal: cut.verbal,
-            role,
-        };
+        if rejects {
+            word.role = Role::Rejected;
+        }
+        if LEXICON.korean_frame.contains(text) {
+            word.weight = 0.0;
+        }
         if REJECTING.contains(&text) {
             if let Some(last) = self.words.last_mut().filter(|last| !last.verbal && !behind_verb) {
                 last.role = Role::Rejected;
             }
-        } else if !frame || !word.sides().is_empty() {
+        } else if word.tells() {
             self.words.push(word);
         }
     }
+}
+
+fn hangul(cut: &Eojeol) -> Word {
+    let frame = LEXICON.korean_frame.contains(cut.stem);
+    Word {
+        text: cut.stem.into(),
+        key: hash(cut.stem),
+        entry: LEXICON.korean(cut.stem, cut.verbal),
+        weight: if frame { 0.0 } else { LEXICON.korean_weight(cut.stem) },
+        known: LEXICON.korean_common.contains_key(cut.stem),
+        named: false,
+        hangul: true,
+        verbal: cut.verbal,
+        role: cut.role,
+        counted: None,
+        joined: [0; 2],
+        parts: Box::default(),
+    }
+}
+
+/// Two readings as they are compared: of the phrases only those that the other has too, in whatever words, or has the opposite of; the
+/// others are taken apart. "Hand luggage" answers "cabin baggage" as one, and "luggage for the hand" word by word.
+pub fn side_by_side<'a>(a: &'a Reading, b: &'a Reading) -> (Cow<'a, Reading>, Cow<'a, Reading>) {
+    (a.beside(b), b.beside(a))
+}
+
+fn is_currency(token: &Token) -> bool {
+    matches!(token.text.as_str(), "$" | "€" | "£" | "¥" | "₩")
 }
 
 /// Whether a form of "be" is followed by a participle, with at most six words between ("was the payment on my card declined").
@@ -235,47 +267,6 @@ fn passive(words: &[&str]) -> bool {
 
 /// Words that reject the noun before them: "우산 말고", "우산 대신", "우산이 아닌".
 const REJECTING: &[&str] = &["말고", "대신", "대신에", "대신으로", "아니고", "아니라", "아닌"];
-
-/// Words, numbers and ids in order, contractions written out, each with its token's index. Sentence ends stay as ".".
-fn expanded(tokens: &[Token]) -> Vec<(&str, usize)> {
-    let mut out = Vec::with_capacity(tokens.len() + 4);
-    for (index, token) in tokens.iter().enumerate() {
-        if token.class == Class::Word {
-            let (head, tail) = expand(&token.text);
-            out.push((head, index));
-            out.extend(tail.map(|word| (word, index)));
-        } else if token.class == Class::Mark {
-            let name = match token.text.as_str() {
-                "$" => "dollar",
-                "%" => "percent",
-                "€" => "euro",
-                "£" => "pound",
-                "¥" => "yen",
-                "₩" => "won",
-                _ => continue,
-            };
-            out.push((name, index));
-        } else {
-            out.push((token.text.as_str(), index));
-        }
-    }
-    out
-}
-
-/// The concept of a phrase that starts here and how many words it takes; a particle may stand up to three words behind its verb
-/// ("turn the light off").
-fn phrase(keys: &[u64], at: usize) -> (Option<u64>, usize) {
-    let Some(list) = LEXICON.phrases.get(&keys[at]) else { return (None, 1) };
-    for (rest, concept) in list {
-        if keys[at + 1..].starts_with(rest) {
-            return (Some(*concept), rest.len() + 1);
-        }
-        if rest.len() == 1 && keys[at + 1..].iter().take(4).any(|key| *key == rest[0]) {
-            return (Some(*concept), 1);
-        }
-    }
-    (None, 1)
-}
 
 /// Sorted hashes of character trigrams over the tokens, with one space between them.
 fn grams(tokens: &[Token]) -> Vec<u32> {
@@ -323,6 +314,17 @@ mod tests {
             assert!(alike(&format!("deliver on {date}"), "deliver on 2024-05-01"), "{date}");
         }
         assert!(!alike("from May 3 to June 5", "from June 3 to May 5"));
+    }
+
+    #[test]
+    fn a_phrase_is_compared_as_one_or_word_by_word() {
+        let words = |a: &str, b: &str| {
+            let (a, b) = (Reading::of(a), Reading::of(b));
+            super::side_by_side(&a, &b).0.words.len()
+        };
+        assert_eq!(words("hand luggage", "cabin baggage"), 1);
+        assert_eq!(words("home insurance", "home insurence"), 2);
+        assert_eq!(words("이번 주 로또", "지난주 로또"), 2);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //!
 //! "one" and "first" are weak: they are more often a pronoun or an idiom than a value, and are not kept.
 
+use super::numerals;
+use super::reading::Reading;
 use super::text::{Class, Token, hash};
 
 /// One value. Ordered so that two sorted lists compare in one pass.
@@ -28,7 +30,7 @@ pub struct Read {
     pub used: usize,
 }
 
-const NOTHING: Read = Read { slot: None, used: 0 };
+pub(super) const NOTHING: Read = Read { slot: None, used: 0 };
 
 /// Reads the value that starts at `at`, if one does.
 pub fn read(tokens: &[Token], at: usize) -> Read {
@@ -37,7 +39,7 @@ pub fn read(tokens: &[Token], at: usize) -> Read {
         Class::Number => number(tokens, at),
         Class::Id | Class::Email | Class::Url => id(&token.text),
         Class::Word => spelled(tokens, at),
-        Class::Hangul => korean(tokens, at),
+        Class::Hangul => numerals::korean(tokens, at),
         Class::Mark => NOTHING,
     }
 }
@@ -47,7 +49,7 @@ fn id(text: &str) -> Read {
     Read { slot: Some(Slot::Id(hash(&compact))), used: 1 }
 }
 
-fn whole(value: f64) -> Slot {
+pub(super) fn whole(value: f64) -> Slot {
     Slot::Number((value * 1000.0).round() as i64)
 }
 
@@ -74,7 +76,7 @@ fn number(tokens: &[Token], at: usize) -> Read {
         used = 2;
     } else if let Some(scale) = scale(after) {
         (value, used) = (value * scale, 2);
-    } else if let Some(scale) = korean_scale(after) {
+    } else if let Some(scale) = numerals::scale(after) {
         (value, used) = (value * scale, 2);
     } else if next.is_some_and(|t| t.glued)
         && after.starts_with('시')
@@ -128,7 +130,7 @@ fn clock(text: &str) -> Option<(u16, u16)> {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Half {
+pub(super) enum Half {
     Before,
     After,
 }
@@ -141,7 +143,7 @@ fn half_of_day(word: &str) -> Option<Half> {
     }
 }
 
-fn on_clock(hours: u16, minutes: u16, half: Half) -> u16 {
+pub(super) fn on_clock(hours: u16, minutes: u16, half: Half) -> u16 {
     let hours = if half == Half::After { hours % 12 + 12 } else { hours % 12 };
     hours * 60 + minutes
 }
@@ -157,18 +159,14 @@ fn scale(word: &str) -> Option<f64> {
     }
 }
 
-/// `만원` -> 10,000: a Korean power of ten behind digits, with its counter.
-fn korean_scale(word: &str) -> Option<f64> {
-    const SCALES: [(&str, f64); 6] =
-        [("천만", 1e7), ("백만", 1e6), ("십만", 1e5), ("억", 1e8), ("만", 1e4), ("천", 1e3)];
-    SCALES.iter().find(|(text, _)| word.starts_with(text)).map(|(_, scale)| *scale)
-}
-
 /// English number words, months and clock words.
 fn spelled(tokens: &[Token], at: usize) -> Read {
     let token = &tokens[at];
     if let Some(month) = month(token, tokens.get(at + 1), at.checked_sub(1).and_then(|i| tokens.get(i))) {
         return Read { slot: Some(Slot::Month(month)), used: 1 };
+    }
+    if let Some(value) = roman(token) {
+        return Read { slot: Some(whole(value)), used: 1 };
     }
     let (mut total, mut used) = (0.0, 0);
     while let Some(word) = tokens.get(at + used) {
@@ -190,8 +188,24 @@ fn spelled(tokens: &[Token], at: usize) -> Read {
     }
 }
 
+/// "World War II": written large inside a sentence. A lone I, V or X is a word or a name as often.
+fn roman(token: &Token) -> Option<f64> {
+    const NUMERALS: [(&str, f64); 8] = [
+        ("ii", 2.0),
+        ("iii", 3.0),
+        ("iv", 4.0),
+        ("vi", 6.0),
+        ("vii", 7.0),
+        ("viii", 8.0),
+        ("ix", 9.0),
+        ("xi", 11.0),
+    ];
+    let found = || NUMERALS.iter().find(|(text, _)| *text == token.text);
+    (token.capital && !token.opens).then(found).flatten().map(|(_, value)| *value)
+}
+
 fn small_number(word: &str) -> Option<f64> {
-    const WORDS: [(&str, f64); 31] = [
+    const WORDS: [(&str, f64); 38] = [
         ("zero", 0.0),
         ("two", 2.0),
         ("three", 3.0),
@@ -219,6 +233,13 @@ fn small_number(word: &str) -> Option<f64> {
         ("seventy", 70.0),
         ("eighty", 80.0),
         ("ninety", 90.0),
+        ("twenties", 20.0),
+        ("thirties", 30.0),
+        ("forties", 40.0),
+        ("fifties", 50.0),
+        ("sixties", 60.0),
+        ("seventies", 70.0),
+        ("eighties", 80.0),
         ("twice", 2.0),
         ("third", 3.0),
         ("fourth", 4.0),
@@ -250,133 +271,25 @@ fn month(token: &Token, next: Option<&Token>, before: Option<&Token>) -> Option<
     (sure || by_number || (token.capital && !token.opens)).then_some(found as u8 + 1)
 }
 
-/// Korean number words with a counter: "두 개", "세시", "삼십분", "오후 3시", "5월".
-fn korean(tokens: &[Token], at: usize) -> Read {
+/// Whether two texts give other values: another list of them, or, if `in_order`, the same in another order. A 1 in digits agrees with a "one" or a
+/// "하나" in words, of which `ones` says how many there are; a "one" without a counterpart says little.
+pub fn differ(a: &Reading, b: &Reading, in_order: bool) -> bool {
+    if a.slots == b.slots {
+        return in_order && a.values != b.values;
+    }
+    let one = |slot: &&Slot| **slot == Slot::Number(1000);
+    let digits = |text: &Reading| text.slots.iter().filter(one).count();
+    let lacks = |text: &Reading, other: &Reading| digits(text) > digits(other) + usize::from(other.ones);
+    let others = |slots: &[Slot]| slots.iter().filter(|slot| !one(slot)).copied().collect::<Vec<_>>();
+    lacks(a, b)
+        || lacks(b, a)
+        || others(&a.slots) != others(&b.slots)
+        || in_order && others(&a.values) != others(&b.values)
+}
+
+/// Whether a token says "one" in words: "one", "single", "하나", "한 줄".
+pub fn is_one(tokens: &[Token], at: usize) -> bool {
+    const SAID: [&str; 9] = ["one", "single", "하나", "하나만", "하나를", "하나요", "하나도", "한", "한달"];
     let text = tokens[at].text.as_str();
-    if matches!(text, "오전" | "오후" | "새벽" | "저녁" | "밤" | "아침") {
-        let half = if matches!(text, "오전" | "새벽" | "아침") { Half::Before } else { Half::After };
-        return korean_clock(tokens, at + 1, half)
-            .map_or(NOTHING, |(slot, used)| Read { slot: Some(slot), used: used + 1 });
-    }
-    let counter_next = tokens.get(at + 1).is_some_and(|t| t.class == Class::Hangul && is_counter(&t.text));
-    if counter_next && let Some(value) = native_number(text) {
-        return Read { slot: strong(value), used: 1 };
-    }
-    for (index, _) in text.char_indices().skip(1) {
-        let (head, tail) = text.split_at(index);
-        if is_counter(tail)
-            && let Some(value) = native_number(head).or_else(|| sino_number(head))
-        {
-            return Read { slot: strong(value), used: 1 };
-        }
-    }
-    NOTHING
-}
-
-/// "한 번", "일단 하나" say little; two and up are values.
-fn strong(value: f64) -> Option<Slot> {
-    (value != 1.0).then(|| whole(value))
-}
-
-fn korean_clock(tokens: &[Token], at: usize, half: Half) -> Option<(Slot, usize)> {
-    let first = tokens.get(at)?;
-    let second = tokens.get(at + 1);
-    if first.class == Class::Number && second.is_some_and(|t| t.glued && t.text.starts_with('시')) {
-        let hours: u16 = first.text.parse().ok()?;
-        return Some((Slot::Time(on_clock(hours, 0, half)), 2));
-    }
-    let hours = first.text.split_once('시').and_then(|(head, _)| native_number(head))?;
-    Some((Slot::Time(on_clock(hours as u16, 0, half)), 1))
-}
-
-fn native_number(word: &str) -> Option<f64> {
-    const WORDS: [(&str, f64); 20] = [
-        ("한", 1.0),
-        ("하나", 1.0),
-        ("두", 2.0),
-        ("둘", 2.0),
-        ("세", 3.0),
-        ("셋", 3.0),
-        ("네", 4.0),
-        ("넷", 4.0),
-        ("다섯", 5.0),
-        ("여섯", 6.0),
-        ("일곱", 7.0),
-        ("여덟", 8.0),
-        ("아홉", 9.0),
-        ("열", 10.0),
-        ("열한", 11.0),
-        ("열두", 12.0),
-        ("스무", 20.0),
-        ("서른", 30.0),
-        ("마흔", 40.0),
-        ("쉰", 50.0),
-    ];
-    WORDS.iter().find(|(text, _)| *text == word).map(|(_, value)| *value)
-}
-
-/// Sino-Korean numerals of two digits and more (`삼십`, `이만`, `천오백`); a lone `이` or `사` is a word as often as a number.
-fn sino_number(word: &str) -> Option<f64> {
-    if word.chars().count() < 2 && !matches!(word, "십" | "백" | "천" | "만") {
-        return None;
-    }
-    let (mut total, mut section, mut digit) = (0.0, 0.0, 0.0);
-    for c in word.chars() {
-        if let Some(value) = "영일이삼사오육칠팔구".chars().position(|d| d == c) {
-            digit = value as f64;
-        } else if let Some(power) = "십백천".chars().position(|d| d == c) {
-            section += f64::max(digit, 1.0) * 10f64.powi(power as i32 + 1);
-            digit = 0.0;
-        } else if c == '만' {
-            total += f64::max(section + digit, 1.0) * 1e4;
-            (section, digit) = (0.0, 0.0);
-        } else {
-            return None;
-        }
-    }
-    Some(total + section + digit)
-}
-
-fn is_counter(word: &str) -> bool {
-    const COUNTERS: [&str; 34] = [
-        "개월",
-        "시간",
-        "가지",
-        "마리",
-        "군데",
-        "그릇",
-        "켤레",
-        "송이",
-        "주일",
-        "퍼센트",
-        "개",
-        "명",
-        "번",
-        "시",
-        "살",
-        "잔",
-        "권",
-        "장",
-        "대",
-        "달",
-        "주",
-        "곳",
-        "분",
-        "원",
-        "년",
-        "월",
-        "일",
-        "초",
-        "층",
-        "호",
-        "도",
-        "병",
-        "판",
-        "배",
-    ];
-    const TAILS: [&str; 22] = [
-        "", "에", "에서", "에는", "의", "이", "가", "은", "는", "을", "를", "로", "으로", "까지", "부터",
-        "만", "도", "이나", "쯤", "정도", "째", "동안",
-    ];
-    COUNTERS.iter().any(|counter| word.strip_prefix(counter).is_some_and(|tail| TAILS.contains(&tail)))
+    SAID.contains(&text) || text.strip_prefix('한').is_some_and(numerals::is_counter)
 }
