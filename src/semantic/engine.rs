@@ -57,6 +57,7 @@ impl Semantic {
     pub fn load_with(config: &config::Semantic, library: Option<&Path>) -> Result<Semantic, LoadError> {
         let manifest = Manifest::read(&config.models_dir)?;
         let runtime = OnnxRuntime::load(&manifest, &config.models_dir, library)?;
+        super::verify::prepare();
         let Opened { embedder, languages, thresholds } = open(config, &manifest, &runtime)?;
         let mut embedders = vec![embedder];
         for _ in 1..config.threads.max(1) {

@@ -57,8 +57,8 @@ fn each_language_holds_its_own_floor() {
     }
 }
 
-/// A little below what was measured (89.0 and 85.0), in percent.
-const EN_PASS: f64 = 87.0;
+/// A little below what was measured (87.1 and 85.7), in percent.
+const EN_PASS: f64 = 86.0;
 const KO_PASS: f64 = 83.0;
 
 /// Pairs that language models wrote without having seen rules or lists, on support, work and open questions, half of them paraphrases: easy ones (manners,
@@ -68,9 +68,9 @@ const FRESH_ENGLISH: &str = include_str!("../verify_pairs/fresh_en.jsonl");
 const FRESH_KOREAN: &str = include_str!("../verify_pairs/fresh_ko.jsonl");
 
 /// Of the pairs above the default threshold, percent refused of the different ones, passed of the easy ones and of all the same: a little
-/// below what was measured (99.1, 89.9, 61.8; 97.1, 75.3, 55.8).
+/// below what was measured (99.1, 89.2, 59.8; 97.1, 74.2, 54.3).
 const FRESH: [(&str, [f64; 3]); 2] =
-    [(FRESH_ENGLISH, [98.0, 87.0, 58.0]), (FRESH_KOREAN, [96.5, 72.0, 53.0])];
+    [(FRESH_ENGLISH, [98.0, 87.0, 57.0]), (FRESH_KOREAN, [96.5, 72.0, 52.0])];
 
 #[test]
 fn pairs_by_writers_who_knew_no_rule_are_refused_as_surely() {

@@ -55,6 +55,9 @@ pub fn align(a: &[Word], b: &[Word], joined_a: &str, joined_b: &str) -> Alignmen
 /// Words without a partner: already said by a word that has one, or written together here and apart there.
 fn leftovers(own: &[Word], other: &[Word], matches: &mut [Match], joined: &str) {
     for (word, slot) in own.iter().zip(matches.iter_mut()).filter(|(_, slot)| slot.to.is_none()) {
+        if other.iter().any(|o| o.contrasts_with(word)) {
+            continue;
+        }
         if other.iter().any(|o| o.means(word) || word.joins_to(o) || o.joins_to(word)) {
             slot.grade = 0.9;
         } else if word.hangul && word.text.chars().count() >= 2 {
@@ -69,6 +72,10 @@ fn distance(i: usize, j: usize) -> usize {
 
 /// How well two words match in this pass: 0 exact stems, 1 concepts, 2 guesses.
 fn grade(a: &Word, b: &Word, pass: u8) -> f32 {
+    // Two sides of a choice are no wordings and no slips of each other.
+    if pass > 0 && a.contrasts_with(b) {
+        return 0.0;
+    }
     match pass {
         0 => f32::from(u8::from(a.key == b.key)),
         1 => {
@@ -88,14 +95,13 @@ fn like_latin(a: &Word, b: &Word) -> f32 {
     let (short, long) = if a.text.len() <= b.text.len() { (&a.text, &b.text) } else { (&b.text, &a.text) };
     let alike = short.chars().zip(long.chars()).take_while(|(x, y)| x == y);
     let shared: usize = alike.map(|(letter, _)| letter.len_utf8()).sum();
-    if !a.contrasts_with(b) && shared >= 4 && derived(&short[shared..], &long[shared..]) {
+    if shared >= 4 && derived(&short[shared..], &long[shared..]) {
         return 0.8;
     }
     if (a.known && b.known) || short.len() < 4 || a.named || b.named {
         return 0.0;
     }
-    // A side of a choice is no slip of the pen for the other.
-    if a.contrasts_with(b) || denying_prefix(short, long) {
+    if denying_prefix(short, long) {
         return 0.0;
     }
     // Who slips gets the first letters right, and of two words that no list knows neither is the other misspelt but by a letter.

@@ -29,7 +29,7 @@ pub fn yes_against_no(stored: &str, fresh: &str) -> bool {
 
 /// The rule by which two answers differ, whatever their embeddings say: another script, other values, other quoted
 /// words; of two sentences of the same words, another order; and, of two short ones, a denial or an opposite. Pure; some
-/// ten microseconds for a sentence.
+/// tens of microseconds for a sentence.
 pub fn clash(stored: &Reading, fresh: &Reading) -> Option<Rule> {
     if stored.hangul != fresh.hangul {
         return Some(Rule::Language);

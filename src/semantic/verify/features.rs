@@ -1,6 +1,7 @@
 //! What the learned score looks at: a dozen or two numbers for one pair of readings.
 //!
-//! All are symmetric in the two texts but for nothing: either may have been stored first.
+//! Nearly all are symmetric in the two texts: either may have been stored first. Which words are guessed, and which neighbours are kept,
+//! is counted in the asked one.
 
 use super::align::{Alignment, Match, align};
 use super::order::{self, Order};

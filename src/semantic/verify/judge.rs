@@ -102,7 +102,7 @@ pub struct Near<'a> {
 const STRICT: (f32, f32) = (0.93, 0.81);
 const BALANCED: (f32, f32) = (0.75, 0.6);
 
-/// Whether one answer serves both. Pure; some ten microseconds.
+/// Whether one answer serves both. Pure; some tens of microseconds.
 pub fn judge(near: &Near, strictness: Strictness) -> Judgement {
     let (korean, other) = match strictness {
         // Nothing is doubted: the nearest serves.

@@ -86,6 +86,16 @@ pub fn analyse(word: &str) -> Eojeol<'_> {
     particle(word)
 }
 
+/// Whether this is nothing but what may follow a stem: empty, a particle or a verb's ending.
+pub fn is_ending(text: &str) -> bool {
+    text.is_empty()
+        || lone_particle(text).is_some()
+        || ENDINGS.verbal.contains(&text)
+        || ENDINGS.verbal.iter().any(|ending| {
+            text.strip_prefix('었').or(text.strip_prefix('았')).is_some_and(|rest| rest == *ending)
+        })
+}
+
 /// What a particle says that stands alone, as it does behind a foreign word or a number: "PDF를", "1001은".
 pub fn lone_particle(text: &str) -> Option<Role> {
     ENDINGS.particles.iter().find(|(particle, _)| *particle == text).map(|(_, role)| *role)

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 /// A text's words in order, contractions written out.
 pub struct Latin<'a> {
     tokens: &'a [Token],
-    /// Each word with its token's index; Hangul, numbers and ids stand among them. Sentence ends stay as ".".
+    /// Each word with its token's index; Hangul, numbers and ids stand among them.
     pub words: Vec<(&'a str, usize)>,
     pub keys: Vec<u64>,
     stems: Vec<String>,
@@ -80,7 +80,7 @@ impl<'a> Latin<'a> {
             if behind.starts_with(rest) {
                 return Some((*key, &**rest, rest.len() + 1));
             }
-            let particle = rest.len() == 1 && PARTICLES.contains(&rest[0]);
+            let particle = rest.len() == 1 && MOVABLE.contains(&rest[0]);
             (particle && behind.iter().take(4).any(|key| *key == rest[0])).then_some((*key, &**rest, 1))
         })
     }
@@ -93,6 +93,11 @@ impl<'a> Latin<'a> {
         }
     }
 }
+
+/// Those that stand behind the verb's object as well: "turn the light off".
+static MOVABLE: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    ["out", "up", "down", "on", "off", "over", "away", "back"].iter().map(|word| hash(&stem(word))).collect()
+});
 
 /// Little words that make another verb of a verb.
 static PARTICLES: LazyLock<Vec<u64>> = LazyLock::new(|| {

@@ -12,6 +12,7 @@
 //! part in the contrasts of its own and of the words that open its concepts' lines.
 
 use super::english::stem;
+use super::korean::is_ending;
 use super::text::{hash, is_hangul};
 use ahash::{AHashMap, AHashSet};
 use std::sync::LazyLock;
@@ -105,7 +106,8 @@ impl Lexicon {
         let denials = ["not", "no", "never", "without"].map(hash);
         for (head, list) in &all.phrases {
             for (rest, key) in list {
-                if denials.iter().any(|denial| head == denial || rest.contains(denial)) {
+                let denies = denials.iter().any(|denial| head == denial || rest.contains(denial));
+                if denies || all.frame.contains(key) {
                     continue;
                 }
                 let telling = std::iter::once(head).chain(rest).filter(|part| !all.frame.contains(part));
@@ -114,12 +116,17 @@ impl Lexicon {
                     .flat_map(|part| &part.sides)
                     .copied()
                     .collect();
-                all.latin.entry(*key).or_default().takes(&sides);
+                // On a line of its own it is what it is there: "brother | brother in law".
+                let own = all.latin.entry(*key).or_default();
+                let lines: Vec<u16> = own.sides.iter().map(|(line, _)| *line).collect();
+                own.sides.extend(sides.into_iter().filter(|(line, _)| !lines.contains(line)));
             }
         }
         // Whatever says no more than a word that weighs nothing weighs nothing: "what time" is "when".
+        let framing: AHashSet<&str> =
+            lines(include_str!("lexicon/frame_en.txt")).flat_map(str::split_whitespace).collect();
         for line in synonyms.clone() {
-            if words(line).any(|word| !word.contains(' ') && all.frame.contains(&hash(&stem(word)))) {
+            if words(line).any(|word| framing.contains(word)) {
                 let phrases = words(line).filter(|word| word.contains(' ') && !word.chars().any(is_hangul));
                 let keys: Vec<u64> = phrases.map(|word| all.phrase(word)).collect();
                 all.frame.extend(keys);
@@ -184,7 +191,8 @@ impl Lexicon {
         let ends: Vec<usize> =
             (second.char_indices().map(|(at, c)| first.len() + at + c.len_utf8())).collect();
         let found = ends.into_iter().rev().find(|end| self.korean_phrases.contains(&whole[..*end]))?;
-        Some(whole[..found].to_owned())
+        // What is left must be an ending: "이번 주말" is not "이번 주".
+        is_ending(&whole[found..]).then(|| whole[..found].to_owned())
     }
 
     /// What the lists know of a Korean stem; of a verb's, what they know of it without its last syllable, where an ending may have melted in. A

@@ -21,7 +21,7 @@
 //! | `answers` | what two answers to one question may not differ in | "within 3 days" / "within 5 days" |
 //! | `features`, `score` | the learned probability | everything that no rule names |
 //!
-//! Pure and without locks: one call costs some ten microseconds, reading a text as much again. Other languages than English and Korean
+//! Pure and without locks: one call costs some tens of microseconds, reading a text among them. Other languages than English and Korean
 //! get values, alignment by spelling and the score, in which an unknown word weighs most: they degrade to strictness.
 
 mod align;
@@ -49,3 +49,9 @@ pub use judge::{Judgement, Near, Rule, judge, measure};
 pub use reading::Reading;
 pub use score::edition;
 pub(crate) use word::Word;
+
+/// Reads the word lists and the trained score, so that no request waits for it: some 25 ms, once a process.
+pub fn prepare() {
+    std::sync::LazyLock::force(&lexicon::LEXICON);
+    score::prepare();
+}

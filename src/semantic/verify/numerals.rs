@@ -19,6 +19,9 @@ pub fn korean(tokens: &[Token], at: usize) -> Read {
     if counter_next && let Some(value) = native_number(text) {
         return Read { slot: strong(value), used: 1 };
     }
+    if WORDS_THEMSELVES.iter().any(|word| text.starts_with(word)) {
+        return NOTHING;
+    }
     for (index, _) in text.char_indices().skip(1) {
         let (head, tail) = text.split_at(index);
         if ALONE.contains(&head) && COUNTED.contains(&tail) && !among(tokens, at) {
@@ -107,9 +110,13 @@ fn sino_number(word: &str) -> Option<f64> {
 /// Numerals that are no other word, and need no counter: "어른 둘, 아이 셋".
 const ALONE: &[&str] = &["둘", "셋", "넷", "다섯", "여섯", "일곱", "여덟", "아홉"];
 
+/// Words that only look like a numeral and a counter: a sale, a nail, a sedan.
+const WORDS_THEMSELVES: &[&str] = &["세일", "네일", "열대", "세대", "열도", "네시아"];
+
 /// Whether the numeral only says how many there are to choose from: "둘 중에", "둘 다".
 fn among(tokens: &[Token], at: usize) -> bool {
-    tokens.get(at + 1).is_some_and(|next| next.text.starts_with(['중', '다']))
+    const CHOICE: [&str; 5] = ["다", "중", "중에", "중에서", "중에는"];
+    tokens.get(at + 1).is_some_and(|next| CHOICE.contains(&&*next.text))
 }
 
 /// Counters that may stand right behind a numeral, "세시"; and those that only do so with a space between, because "두통" and "네모" are words.

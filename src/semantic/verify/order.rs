@@ -42,7 +42,8 @@ pub fn compare(a: &Reading, b: &Reading, aligned: &Alignment) -> Order {
     out.kept = kept as f32 / (n - 1) as f32;
     // "Is tax included in the price" / "does the price include tax": the passive turns round who and what.
     // "The difference between tea and coffee" is symmetric by itself.
-    let symmetric = a.words.iter().any(|w| w.text.starts_with("differ") || w.text.starts_with("compar"));
+    let compares = |w: &Word| w.text.starts_with("differ") || w.text.starts_with("compar");
+    let symmetric = a.words.iter().chain(&b.words).any(compares);
     out.scrambled = !symmetric
         && a.passive == b.passive
         && !moved_phrase(&places)
@@ -126,7 +127,8 @@ fn turned_to(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
     shared().filter(|(i, j)| to(&a.words, *i) && !to(&b.words, *j)).any(|(i, j)| {
         shared().any(|(k, l)| {
             // A compound may be between them: "store credit into a voucher".
-            let neighbours = || telling(&a.words[i.min(k) + 1..i.max(k)]) < 2;
+            let near = |words: &[Word], (p, q): (usize, usize)| telling(&words[p.min(q) + 1..p.max(q)]) < 2;
+            let neighbours = || near(&a.words, (i, k)) || near(&b.words, (j, l));
             !to(&a.words, k) && to(&b.words, l) && (i < k) != (j < l) && neighbours()
         })
     })
@@ -253,6 +255,18 @@ mod tests {
             ("move me from Plus to Basic please", "move me from Basic to Plus please"),
             ("how do I subscribe to updates", "how do I unsubscribe to updates"),
             ("ship 3 of item 5", "ship 5 of item 3"),
+            ("import bookmarks from Chrome in Firefox", "import bookmarks from Firefox in Chrome"),
+            ("track 9400110200881234567890", "track 9400110200881234567891"),
+            ("stay for twenty-one days", "stay for twenty days"),
+            ("how do I stop blocking a number", "how do I block a number"),
+            ("이번 주말 날씨 알려줘", "이번 주 날씨 알려줘"),
+            ("이번 주문 취소해 주세요", "이번 주소 취소해 주세요"),
+            ("할부 몇 개월 돼요", "할부 몇 개 돼요"),
+            ("이번 주말고 다음 주로 예약해줘", "다음 주말고 이번 주로 예약해줘"),
+            ("1번 문제 다시 한번 설명해줘", "문제 다시 한번 설명해줘"),
+            ("어른 둘 다음 주 예약", "어른 다음 주 예약"),
+            ("세일 배송 되나요", "3일 배송 되나요"),
+            ("보험료 얼마예요", "보험금 얼마예요"),
             ("what about case 4711-new-30 of my order", "what about case 4711-known-30 of my order"),
         ] {
             assert!(refused(asked, stored), "{asked} / {stored}");

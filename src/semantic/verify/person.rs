@@ -96,6 +96,11 @@ impl Person {
         Person { reached: eojeols.iter().any(|word| REACHED.contains(word)), ..Person::default() }
     }
 
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        (self.does.capacity() + self.meets.capacity()) * 8
+    }
+
     /// Whether the speaker does in one text what is done to the speaker in the other.
     pub fn clashes(&self, other: &Person) -> bool {
         let turned = |a: &Person, b: &Person| {

@@ -15,8 +15,8 @@ pub struct Polarity {
     pub denials: u8,
     /// How many words say that something shall not go on or not come: "stop", "avoid". A denial, unless the other text says it too.
     pub stops: u8,
-    /// Says so, or names a way to it: "get rid of", "block", "cancel".
-    pub ends: bool,
+    /// How many words say so, or name a way to it: "get rid of", "block", "cancel".
+    pub ends: u8,
     /// Something fails, or cannot be done.
     pub trouble: bool,
     /// Said with a denial: "does not work", "cannot".
@@ -31,14 +31,14 @@ impl Polarity {
     /// Whether two texts affirm and deny alike.
     pub fn agrees(self, other: Polarity) -> bool {
         let instead = self.instead || other.instead;
-        let both_end = self.ends && other.ends;
+        let both_end = self.ends > 0 && self.ends == other.ends;
         (instead || self.negative(both_end) == other.negative(both_end)) && self.forbids == other.forbids
     }
 
     /// Denies once (two denials cancel out), or says that something does not work.
     fn negative(self, both_end: bool) -> bool {
         let stops = if both_end { 0 } else { self.stops };
-        (self.denials + stops) % 2 == 1 || self.fails
+        (u16::from(self.denials) + u16::from(stops)) % 2 == 1 || self.fails
     }
 }
 
@@ -59,18 +59,24 @@ pub fn english(words: &[&str]) -> Polarity {
                 (found.trouble, found.fails) = (true, true)
             }
             "not" => {
-                found.denials += 1;
+                found.denials = found.denials.saturating_add(1);
                 found.forbids |= before(1) == "do" && (at == 1 || matches!(before(2), "please" | "."));
             }
             "never" | "non" | "without" | "neither" | "nor" | "none" | "nobody" | "nothing" | "except"
-            | "excluding" | "hardly" | "nowhere" | "unlike" => found.denials += 1,
+            | "excluding" | "hardly" | "nowhere" | "unlike" => {
+                found.denials = found.denials.saturating_add(1)
+            }
             "stop" | "stops" | "stopping" | "stopped" | "avoid" | "avoids" | "avoiding" | "avoided"
             | "prevent" | "prevents" | "preventing" | "prevented" => {
-                (found.stops, found.ends) = (found.stops + 1, true)
+                (found.stops, found.ends) = (found.stops.saturating_add(1), found.ends.saturating_add(1))
             }
             "rid" | "quit" | "block" | "blocking" | "cease" | "halt" | "eliminate" | "cancel" | "end"
-            | "remove" | "cure" | "opt" | "overcome" | "overcoming" | "beat" => found.ends = true,
-            "no" if !matches!(after(1), "," | "." | "") && after(1) != "matter" => found.denials += 1,
+            | "remove" | "cure" | "opt" | "overcome" | "overcoming" | "beat" => {
+                found.ends = found.ends.saturating_add(1)
+            }
+            "no" if !matches!(after(1), "," | "." | "") && after(1) != "matter" => {
+                found.denials = found.denials.saturating_add(1)
+            }
             "unable" => (found.trouble, found.fails) = (true, true),
             "fail" | "fails" | "failed" | "failing" | "failure" | "problem" | "problems" | "issue"
             | "issues" | "trouble" | "troubles" | "error" | "errors" | "broken" | "stuck" | "impossible"
@@ -121,7 +127,7 @@ pub fn korean(tokens: &[Token]) -> Polarity {
             || has(&["지않", "지못"])
             || starts(&["않", "못하", "못해", "못한", "없", "안하", "안해", "안가", "안먹"])
             || (word.starts_with("아니") && !last);
-        found.denials += u8::from(forbids || no_good || denies);
+        found.denials = found.denials.saturating_add(u8::from(forbids || no_good || denies));
         found.trouble |= starts(&["오류", "에러", "고장", "문제", "실패"]);
     }
     found

@@ -82,7 +82,7 @@ impl Reading {
             return Cow::Borrowed(self);
         }
         let words = self.words.iter().flat_map(|word| match apart(word) {
-            true => word.parts.to_vec(),
+            true => word.apart(),
             false => vec![word.clone()],
         });
         Cow::Owned(Reading { words: words.collect(), ..self.clone() })
@@ -99,6 +99,7 @@ impl Reading {
             + self.quoted.capacity() * 8
             + (self.all.capacity() + self.grams.capacity()) * 4
             + self.joined.len()
+            + self.person.bytes()
     }
 
     /// Collects the values; returns which tokens they took, and for each of these the value if it stands at the head of one.
@@ -170,7 +171,9 @@ impl Reading {
             let before: Vec<&str> = english[at.saturating_sub(3)..at].iter().map(|(word, _)| *word).collect();
             let mut role = english_role(&before);
             // "From a Postgres table": who reads cannot tell which of the two it is from, and it is from both.
-            if role == Role::None && last == Some((at, Role::From)) {
+            let inherited =
+                role == Role::None && last == Some((at, Role::From)) && latin.word(at, role).weight > 0.0;
+            if inherited {
                 role = Role::From;
             }
             let behind = tokens.get(index + 1).filter(|next| self.hangul && next.class == Class::Hangul);
@@ -180,7 +183,7 @@ impl Reading {
                 self.words.push(word);
             }
             at += used;
-            last = Some((at, role));
+            last = Some((at, if inherited { Role::None } else { role }));
             self.count(read, &mut number);
         }
     }
@@ -196,7 +199,9 @@ impl Reading {
     fn hangul_phrase(&mut self, first: &str, second: &str) -> bool {
         let (head, tail) = (hangul(&analyse(first)), hangul(&analyse(second)));
         let Some(text) = LEXICON.korean_phrase(&head.text, second) else { return false };
+        let role = if rejects(second) { Role::Rejected } else { tail.role };
         self.words.push(Word {
+            role,
             key: hash(&text),
             entry: LEXICON.korean(&text, false),
             text: text.into(),
@@ -211,9 +216,7 @@ impl Reading {
     /// `behind_verb`: the word before is a verb's stem with `-지`, so that "말고" forbids it and rejects no noun.
     fn hangul_word(&mut self, text: &str, behind_verb: bool) {
         let mut word = hangul(&analyse(text));
-        let rejects = text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지'))
-            || text.strip_suffix("대신").is_some();
-        if rejects {
+        if rejects(text) {
             word.role = Role::Rejected;
         }
         if LEXICON.korean_frame.contains(text) {
@@ -227,6 +230,11 @@ impl Reading {
             self.words.push(word);
         }
     }
+}
+
+/// Whether an eojeol rejects the noun in it: "비 말고", "비대신".
+fn rejects(text: &str) -> bool {
+    text.strip_suffix("말고").is_some_and(|head| !head.ends_with('지')) || text.strip_suffix("대신").is_some()
 }
 
 fn hangul(cut: &Eojeol) -> Word {

@@ -31,6 +31,11 @@ const FILE: &str = include_str!("../../../models/verifier-score.txt");
 
 static SCORES: LazyLock<Scores> = LazyLock::new(|| Scores::read(FILE));
 
+/// Reads the file.
+pub fn prepare() {
+    LazyLock::force(&SCORES);
+}
+
 /// Tells one trained score from another: a hash of its file. Some hundred microseconds.
 pub fn edition() -> u64 {
     hash(FILE)

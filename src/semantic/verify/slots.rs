@@ -65,7 +65,12 @@ fn number(tokens: &[Token], at: usize) -> Read {
             None => Read { slot: Some(Slot::Time(hours * 60 + minutes)), used: 1 },
         };
     }
-    let Ok(mut value) = text.replace(',', "").parse::<f64>() else { return id(text) };
+    let plain = text.replace(',', "");
+    let Ok(mut value) = plain.parse::<f64>() else { return id(text) };
+    // Longer ones are the names of something, and no float tells them apart.
+    if plain.len() > 15 {
+        return id(&plain);
+    }
     if let Some(half) = half_of_day(after)
         && value <= 12.0
     {
@@ -81,6 +86,7 @@ fn number(tokens: &[Token], at: usize) -> Read {
     } else if next.is_some_and(|t| t.glued)
         && after.starts_with('시')
         && !after.starts_with("시간")
+        && (12.0..25.0).contains(&value)
         && value > 12.0
     {
         return Read { slot: Some(Slot::Time(value as u16 * 60)), used: 2 };
@@ -173,7 +179,7 @@ fn spelled(tokens: &[Token], at: usize) -> Read {
         let scaled = || tokens.get(at + used + 1).is_some_and(|next| scale(&next.text).is_some());
         if let Some(value) = small_number(&word.text) {
             total += value;
-        } else if word.text == "one" && scaled() {
+        } else if word.text == "one" && (scaled() || used > 0 && total >= 20.0 && total % 10.0 == 0.0) {
             total += 1.0;
         } else if let (Some(scale), true) = (scale(&word.text), used > 0) {
             total *= scale;
@@ -279,7 +285,10 @@ pub fn differ(a: &Reading, b: &Reading, in_order: bool) -> bool {
     }
     let one = |slot: &&Slot| **slot == Slot::Number(1000);
     let digits = |text: &Reading| text.slots.iter().filter(one).count();
-    let lacks = |text: &Reading, other: &Reading| digits(text) > digits(other) + usize::from(other.ones);
+    // A "한번" that both say is nobody's counterpart.
+    let lacks = |text: &Reading, other: &Reading| {
+        digits(text) > digits(other) + usize::from(other.ones.saturating_sub(text.ones))
+    };
     let others = |slots: &[Slot]| slots.iter().filter(|slot| !one(slot)).copied().collect::<Vec<_>>();
     lacks(a, b)
         || lacks(b, a)
@@ -291,5 +300,5 @@ pub fn differ(a: &Reading, b: &Reading, in_order: bool) -> bool {
 pub fn is_one(tokens: &[Token], at: usize) -> bool {
     const SAID: [&str; 9] = ["one", "single", "하나", "하나만", "하나를", "하나요", "하나도", "한", "한달"];
     let text = tokens[at].text.as_str();
-    SAID.contains(&text) || text.strip_prefix('한').is_some_and(numerals::is_counter)
+    SAID.contains(&text) || text != "한도" && text.strip_prefix('한').is_some_and(numerals::is_counter)
 }

@@ -32,6 +32,18 @@ pub struct Word {
 }
 
 impl Word {
+    /// The parts of a phrase, each in its role; what it counts goes to the last.
+    pub fn apart(&self) -> Vec<Word> {
+        let mut parts = self.parts.to_vec();
+        if self.role == Role::Rejected {
+            parts.iter_mut().for_each(|part| part.role = Role::Rejected);
+        }
+        if let Some(last) = parts.last_mut() {
+            last.counted = self.counted;
+        }
+        parts
+    }
+
     /// Whether it says anything: by its weight, or as a side of a choice.
     pub fn tells(&self) -> bool {
         self.weight > 0.0 || !self.sides().is_empty()
