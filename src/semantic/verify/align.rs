@@ -98,7 +98,11 @@ fn like_latin(a: &Word, b: &Word) -> f32 {
     if shared >= 4 && derived(&short[shared..], &long[shared..]) {
         return 0.8;
     }
-    if (a.known && b.known) || short.len() < 4 || a.named || b.named {
+    if (a.known && b.known) || short.chars().count() < 4 || a.named || b.named {
+        return 0.0;
+    }
+    // Where no spaces stand a whole clause is one word, and a letter of it another meaning: 取消订单, 取消订阅.
+    if !short.chars().chain(long.chars()).all(|letter| letter < '\u{0590}') {
         return 0.0;
     }
     if denying_prefix(short, long) {

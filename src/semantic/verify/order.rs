@@ -240,6 +240,8 @@ mod tests {
             ("한국어 문장을 영어로 번역해줘", "영어 문장을 한국어로 번역해줘"),
             ("맥에서 윈도우로 옮기는 법", "윈도우에서 맥으로 옮기는 법"),
             ("PDF를 워드로 바꿔줘", "워드를 PDF로 바꿔줘"),
+            ("gift card를 debit card로 바꿔줘", "debit card를 gift card로 바꿔줘"),
+            ("'서울'에서 '부산'으로 가는 기차", "'부산'에서 '서울'로 가는 기차"),
             ("How many pounds is 150 kilograms?", "How many kilograms is 150 pounds?"),
             ("turn my store credit into a gift voucher", "turn my gift voucher into store credit"),
         ] {
@@ -266,6 +268,7 @@ mod tests {
             ("1번 문제 다시 한번 설명해줘", "문제 다시 한번 설명해줘"),
             ("어른 둘 다음 주 예약", "어른 다음 주 예약"),
             ("세일 배송 되나요", "3일 배송 되나요"),
+            ("如何取消订单", "如何取消订阅"),
             ("보험료 얼마예요", "보험금 얼마예요"),
             ("what about case 4711-new-30 of my order", "what about case 4711-known-30 of my order"),
         ] {

@@ -148,8 +148,13 @@ impl Reading {
                 at += 1;
                 continue;
             }
-            let particle = |token: &Token| lone_particle(&token.text).filter(|_| token.glued);
-            if token.class == Class::Hangul && at > 0 && particle(token).is_some() {
+            // "PDF를", "'서울'에서", "5G로": what a particle says, it says of the word before it, unless that is a value.
+            let particle =
+                lone_particle(&token.text).filter(|_| token.glued && token.class == Class::Hangul && at > 0);
+            if let Some(role) = particle {
+                if let Some(word) = self.words.last_mut().filter(|_| taken[index - 1].is_none()) {
+                    word.role = role;
+                }
                 at += 1;
                 continue;
             }
@@ -176,8 +181,6 @@ impl Reading {
             if inherited {
                 role = Role::From;
             }
-            let behind = tokens.get(index + 1).filter(|next| self.hangul && next.class == Class::Hangul);
-            role = behind.and_then(particle).unwrap_or(role);
             let (word, used) = latin.phrase(at, role).unwrap_or_else(|| (latin.word(at, role), 1));
             if word.tells() {
                 self.words.push(word);
