@@ -17,6 +17,10 @@ LEAST_COSINE = 0.62
 # Neighbours of one text that are trained on.
 NEIGHBOURS = 12
 
+# Pairs of which no text is trained on.
+HELD_IN = f"{REPO}/tests/verify_pairs"
+HELD = ("en", "ko", "fresh_en", "fresh_ko")
+
 STREAMS = ("bitext_support_en", "parakqc_ko", "banking77_en")
 PAIRS = ("parakqc_ko", "pawsx_en", "pawsx_ko", "korsts_ko", "question_pair_ko")
 

@@ -13,7 +13,7 @@ from embed import Embedder
 from own import pairs as own_pairs
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
-from sources import FOLDS, STREAMS, Stream, cosines, folds, pair, rows, training
+from sources import FOLDS, HELD, HELD_IN, STREAMS, Stream, cosines, folds, pair, rows, training
 
 REPO, WORK, DATA = (os.environ[name] for name in ("REPO", "WORK", "DATA"))
 SCORE = f"{REPO}/models/verifier-score.txt"
@@ -58,9 +58,6 @@ MONOTONE = {
 
 # Streams that are replayed; the Quora one is never trained on.
 MEASURED = ("bitext_support_en", "parakqc_ko", "qqp_en", "banking77_en")
-
-# The pairs of tests/verify_pairs, of which no text is trained on.
-HELD = ("en", "ko", "fresh_en", "fresh_ko")
 
 # What serves: the threshold of models/manifest.toml and the cuts of src/semantic/verify/judge.rs.
 SERVED = {"threshold": 0.70, "korean": 0.93, "other": 0.81}
@@ -185,7 +182,7 @@ def passing(s, p, cut, threshold):
 
 def main(mode):
     embed = {model: Embedder(model) for model in ("use", "minilm")}
-    held = {text for name in HELD for p in rows(f"{REPO}/tests/verify_pairs/{name}.jsonl") for text in (p["a"], p["b"])}
+    held = {text for name in HELD for p in rows(f"{HELD_IN}/{name}.jsonl") for text in (p["a"], p["b"])}
     own = [p for p in own_pairs() if not held & {p["a"], p["b"]}]
     streams = {name: Stream(name, embed["use"]) for name in (*STREAMS, "qqp_en")}
     english = {name: Stream(name, embed["minilm"]) for name in ("bitext_support_en", "banking77_en")}

@@ -4,6 +4,8 @@
 //! questions use. It may merge too much ("pass"/"passing") but never invents meaning: derivations that change the
 //! part of speech ("cancel"/"cancellation") are left to `align`, which scores them lower.
 
+use super::text::hash;
+
 /// Irregular forms -> base form.
 const IRREGULAR: &[(&str, &str)] = &[
     ("bought", "buy"),
@@ -151,6 +153,11 @@ pub fn is_participle(word: &str) -> bool {
         "shown", "thrown", "worn",
     ];
     FORMS.contains(&word)
+}
+
+/// The key of a word: its stem's hash.
+pub fn key(word: &str) -> u64 {
+    hash(&stem(word))
 }
 
 /// The stem of a lower-case word. Non-ASCII words are only cut of a possessive.

@@ -108,15 +108,10 @@ pub fn english(words: &[&str]) -> Kinds {
             ("how", "soon" | "early" | "late") => HOW_LONG | WHEN,
             ("how", "old") => HOW_MANY,
             ("how", _) | ("way" | "ways" | "steps", _) => HOW,
-            ("which", _) | ("name", "the" | "a" | "an" | "some" | "all") if *word == "which" || at == 0 => {
-                WHICH
-            }
+            ("which", _) => WHICH,
+            ("name", "the" | "a" | "an" | "some" | "all") if at == 0 => WHICH,
             // "What does a notary do" asks how one serves, not what or who it is.
-            ("what", "do" | "does")
-                if words.iter().rfind(|word| !matches!(**word, "." | "?" | "!")) == Some(&"do") =>
-            {
-                WHAT | HOW
-            }
+            ("what", "do" | "does") if words.last() == Some(&"do") => WHAT | HOW,
             ("what", _) => WHAT,
             _ => 0,
         };
@@ -172,9 +167,8 @@ pub fn korean(words: &[&str]) -> Kinds {
             WHO
         } else if starts(&["며칠", "몇일"]) && lasting() {
             HOW_LONG
-        } else if starts(&["언제", "며칠", "몇시", "몇월", "몇일"])
+        } else if starts(&["언제", "며칠", "몇시", "몇월", "몇일", "몇년도"])
             || (*word == "몇" && next.starts_with(['시', '월', '일'])) && !next.starts_with("시간")
-            || word.starts_with("몇년도")
             || *word == "몇" && next.starts_with("년도")
         {
             WHEN
@@ -184,13 +178,13 @@ pub fn korean(words: &[&str]) -> Kinds {
             WHY
         } else if starts(&["얼마나"]) {
             // "얼마나 걸려요" is about time, "얼마나 들어요" about money, "얼마나 돼요" may be about anything.
-            let next = |heads: &[char]| next.starts_with(heads);
-            match () {
-                () if lasting() || word.contains("걸") => HOW_LONG,
-                () if next(&['드', '들', '하', '해', '나', '내', '되', '돼', '된', '됩', '될']) => {
-                    0
-                }
-                () => HOW_MUCH | HOW_MANY,
+            if lasting() || word.contains('걸') {
+                HOW_LONG
+            } else if next.starts_with(['드', '들', '하', '해', '나', '내', '되', '돼', '된', '됩', '될'])
+            {
+                0
+            } else {
+                HOW_MUCH | HOW_MANY
             }
         } else if starts(&["얼마"]) {
             HOW_MUCH | HOW_MANY

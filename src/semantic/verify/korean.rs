@@ -88,12 +88,11 @@ pub fn analyse(word: &str) -> Eojeol<'_> {
 
 /// Whether this is nothing but what may follow a stem: empty, a particle or a verb's ending.
 pub fn is_ending(text: &str) -> bool {
+    let past = text.strip_prefix(['었', '았']);
     text.is_empty()
         || lone_particle(text).is_some()
         || ENDINGS.verbal.contains(&text)
-        || ENDINGS.verbal.iter().any(|ending| {
-            text.strip_prefix('었').or(text.strip_prefix('았')).is_some_and(|rest| rest == *ending)
-        })
+        || past.is_some_and(|rest| ENDINGS.verbal.contains(&rest))
 }
 
 /// What a particle says that stands alone, as it does behind a foreign word or a number: "PDF를", "1001은".

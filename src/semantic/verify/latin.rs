@@ -1,6 +1,6 @@
 //! The words and phrases of a text in Latin and all other scripts but Hangul.
 
-use super::english::{expand, stem};
+use super::english::{expand, key, stem};
 use super::korean::Role;
 use super::lexicon::LEXICON;
 use super::text::{Class, Token, hash};
@@ -14,6 +14,8 @@ pub struct Latin<'a> {
     pub words: Vec<(&'a str, usize)>,
     pub keys: Vec<u64>,
     stems: Vec<String>,
+    /// For each word the key of what it makes together with the one before; nothing before the first and behind the last.
+    joined: Vec<u64>,
 }
 
 impl<'a> Latin<'a> {
@@ -21,13 +23,20 @@ impl<'a> Latin<'a> {
         let words = expanded(tokens);
         let stems: Vec<String> = words.iter().map(|(word, _)| stem(word)).collect();
         let keys = stems.iter().map(|s| hash(s)).collect();
-        Latin { tokens, words, keys, stems }
+        let pairs = words.windows(2).map(|pair| key(&format!("{}{}", pair[0].0, pair[1].0)));
+        let joined = std::iter::once(0).chain(pairs).chain([0]).collect();
+        Latin { tokens, words, keys, stems, joined }
+    }
+
+    /// Whether the word at `at` weighs nothing.
+    pub fn frames(&self, at: usize) -> bool {
+        LEXICON.frame.contains(&self.keys[at])
     }
 
     /// The word at `at`; a frame word weighs nothing.
     pub fn word(&self, at: usize, role: Role) -> Word {
         let (key, token) = (self.keys[at], &self.tokens[self.words[at].1]);
-        let frame = LEXICON.frame.contains(&key);
+        let frame = self.frames(at);
         let known = LEXICON.common.contains_key(&key);
         Word {
             text: self.stems[at].as_str().into(),
@@ -40,7 +49,7 @@ impl<'a> Latin<'a> {
             verbal: false,
             role,
             counted: None,
-            joined: [self.joined(at.wrapping_sub(1), at), self.joined(at, at + 1)],
+            joined: [self.joined[at], self.joined[at + 1]],
             parts: Box::default(),
         }
     }
@@ -84,29 +93,30 @@ impl<'a> Latin<'a> {
             (particle && behind.iter().take(4).any(|key| *key == rest[0])).then_some((*key, &**rest, 1))
         })
     }
-
-    /// The key of two neighbours written as one word, 0 where there are no two.
-    fn joined(&self, left: usize, right: usize) -> u64 {
-        match (self.words.get(left), self.words.get(right)) {
-            (Some((a, _)), Some((b, _))) => hash(&stem(&format!("{a}{b}"))),
-            _ => 0,
-        }
-    }
 }
 
 /// Those that stand behind the verb's object as well: "turn the light off".
-static MOVABLE: LazyLock<Vec<u64>> = LazyLock::new(|| {
-    ["out", "up", "down", "on", "off", "over", "away", "back"].iter().map(|word| hash(&stem(word))).collect()
-});
+static MOVABLE: LazyLock<Vec<u64>> =
+    LazyLock::new(|| ["out", "up", "down", "on", "off", "over", "away", "back"].map(key).to_vec());
 
 /// Little words that make another verb of a verb.
 static PARTICLES: LazyLock<Vec<u64>> = LazyLock::new(|| {
-    let words = [
-        "in", "out", "up", "down", "on", "off", "over", "away", "back", "through", "around", "along",
-        "ahead", "apart", "across", "by", "without", "not", "no",
-    ];
-    words.iter().map(|word| hash(&stem(word))).collect()
+    let others =
+        ["in", "through", "around", "along", "ahead", "apart", "across", "by", "without", "not", "no"];
+    [&MOVABLE[..], &others.map(key)].concat()
 });
+
+/// The currency that a sign stands for.
+pub fn currency(sign: &Token) -> Option<&'static str> {
+    match sign.text.as_str() {
+        "$" => Some("dollar"),
+        "€" => Some("euro"),
+        "£" => Some("pound"),
+        "¥" => Some("yen"),
+        "₩" => Some("won"),
+        _ => None,
+    }
+}
 
 fn expanded(tokens: &[Token]) -> Vec<(&str, usize)> {
     let mut out = Vec::with_capacity(tokens.len() + 4);
@@ -116,16 +126,8 @@ fn expanded(tokens: &[Token]) -> Vec<(&str, usize)> {
             out.push((head, index));
             out.extend(tail.map(|word| (word, index)));
         } else if token.class == Class::Mark {
-            let name = match token.text.as_str() {
-                "$" => "dollar",
-                "%" => "percent",
-                "€" => "euro",
-                "£" => "pound",
-                "¥" => "yen",
-                "₩" => "won",
-                _ => continue,
-            };
-            out.push((name, index));
+            let percent = (token.text == "%").then_some("percent");
+            out.extend(currency(token).or(percent).map(|name| (name, index)));
         } else {
             out.push((token.text.as_str(), index));
         }

@@ -11,7 +11,7 @@
 //! English entries are stemmed as texts are; a Korean entry is a stem as `korean` leaves it. A word takes
 //! part in the contrasts of its own and of the words that open its concepts' lines.
 
-use super::english::stem;
+use super::english::{key, stem};
 use super::korean::is_ending;
 use super::text::{hash, is_hangul};
 use ahash::{AHashMap, AHashSet};
@@ -79,14 +79,10 @@ impl Lexicon {
     fn read() -> Lexicon {
         let mut all = Lexicon::default();
         all.commonness(include_str!("../../../models/verifier-words.txt"));
-        for line in lines(include_str!("lexicon/frame_en.txt")) {
-            for word in line.split_whitespace() {
-                let key = match word.contains('_') {
-                    true => all.phrase(&word.replace('_', " ")),
-                    false => hash(&stem(word)),
-                };
-                all.frame.insert(key);
-            }
+        let frames = lines(include_str!("lexicon/frame_en.txt")).flat_map(str::split_whitespace);
+        for word in frames.clone() {
+            let key = all.phrase(&word.replace('_', " "));
+            all.frame.insert(key);
         }
         for line in lines(include_str!("lexicon/frame_ko.txt")) {
             all.korean_frame.extend(line.split_whitespace().map(str::to_owned));
@@ -102,34 +98,13 @@ impl Lexicon {
                 words(group).for_each(|word| all.entry(word).takes(&[(number as u16, side as u8)]));
             }
         }
-        // A phrase takes part in the contrasts of its telling words: "buy shares", "sell shares"; "not remember" is no remembering.
-        let denials = ["not", "no", "never", "without"].map(hash);
-        for (head, list) in &all.phrases {
-            for (rest, key) in list {
-                let denies = denials.iter().any(|denial| head == denial || rest.contains(denial));
-                if denies || all.frame.contains(key) {
-                    continue;
-                }
-                let telling = std::iter::once(head).chain(rest).filter(|part| !all.frame.contains(part));
-                let sides: Vec<Side> = telling
-                    .filter_map(|part| all.latin.get(part))
-                    .flat_map(|part| &part.sides)
-                    .copied()
-                    .collect();
-                // On a line of its own it is what it is there: "brother | brother in law".
-                let own = all.latin.entry(*key).or_default();
-                let lines: Vec<u16> = own.sides.iter().map(|(line, _)| *line).collect();
-                own.sides.extend(sides.into_iter().filter(|(line, _)| !lines.contains(line)));
-            }
-        }
+        all.pass_on_to_phrases();
         // Whatever says no more than a word that weighs nothing weighs nothing: "what time" is "when".
-        let framing: AHashSet<&str> =
-            lines(include_str!("lexicon/frame_en.txt")).flat_map(str::split_whitespace).collect();
-        for line in synonyms.clone() {
-            if words(line).any(|word| framing.contains(word)) {
-                let phrases = words(line).filter(|word| word.contains(' ') && !word.chars().any(is_hangul));
-                let keys: Vec<u64> = phrases.map(|word| all.phrase(word)).collect();
-                all.frame.extend(keys);
+        let frames: AHashSet<&str> = frames.collect();
+        for line in synonyms.clone().filter(|line| words(line).any(|word| frames.contains(word))) {
+            for phrase in words(line).filter(|word| word.contains(' ') && !word.chars().any(is_hangul)) {
+                let key = all.phrase(phrase);
+                all.frame.insert(key);
             }
         }
         let opening = |line| words(line).next().unwrap_or_default();
@@ -141,6 +116,29 @@ impl Lexicon {
         all
     }
 
+    /// A phrase takes part in the contrasts of its telling words: "buy shares", "sell shares"; "not remember" is no remembering.
+    fn pass_on_to_phrases(&mut self) {
+        let denials = ["not", "no", "never", "without"].map(hash);
+        for (head, list) in &self.phrases {
+            for (rest, key) in list {
+                let parts = || std::iter::once(head).chain(rest);
+                if parts().any(|part| denials.contains(part)) || self.frame.contains(key) {
+                    continue;
+                }
+                let telling = parts().filter(|part| !self.frame.contains(part));
+                let sides: Vec<Side> = telling
+                    .filter_map(|part| self.latin.get(part))
+                    .flat_map(|part| &part.sides)
+                    .copied()
+                    .collect();
+                // On a line of its own it is what it is there: "brother | brother in law".
+                let own = self.latin.entry(*key).or_default();
+                let lines: Vec<u16> = own.sides.iter().map(|(line, _)| *line).collect();
+                own.sides.extend(sides.into_iter().filter(|(line, _)| !lines.contains(line)));
+            }
+        }
+    }
+
     fn commonness(&mut self, text: &'static str) {
         for line in lines(text) {
             let mut parts = line.split_whitespace();
@@ -150,7 +148,7 @@ impl Lexicon {
                 if language == "ko" {
                     self.korean_common.insert(word.to_owned(), tenths);
                 } else {
-                    let known = self.common.entry(hash(&stem(word))).or_insert(tenths);
+                    let known = self.common.entry(key(word)).or_insert(tenths);
                     *known = (*known).max(tenths);
                 }
             }

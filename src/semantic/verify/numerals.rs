@@ -1,6 +1,6 @@
 //! Korean numerals and what they count: "두 개", "세시", "삼십분", "오후 3시", "10만원".
 
-use super::slots::{Half, NOTHING, Read, Slot, on_clock, whole};
+use super::slots::{Half, NOTHING, Read, Slot, look_up, on_clock, whole};
 use super::text::{Class, Token};
 
 /// Reads the value that starts at this eojeol, if one does: "두 개", "세시", "삼십분", "오후 3시", "5월".
@@ -11,9 +11,6 @@ pub fn korean(tokens: &[Token], at: usize) -> Read {
         return korean_clock(tokens, at + 1, half)
             .map_or(NOTHING, |(slot, used)| Read { slot: Some(slot), used: used + 1 });
     }
-    if ALONE.contains(&text) && !among(tokens, at) {
-        return Read { slot: native_number(text).and_then(strong), used: 1 };
-    }
     let counter = |t: &Token| t.class == Class::Hangul && (is_counter(&t.text) || counts(&t.text, APART));
     let counter_next = tokens.get(at + 1).is_some_and(counter);
     if counter_next && let Some(value) = native_number(text) {
@@ -22,7 +19,7 @@ pub fn korean(tokens: &[Token], at: usize) -> Read {
     if WORDS_THEMSELVES.iter().any(|word| text.starts_with(word)) {
         return NOTHING;
     }
-    for (index, _) in text.char_indices().skip(1) {
+    for index in text.char_indices().skip(1).map(|(index, _)| index).chain([text.len()]) {
         let (head, tail) = text.split_at(index);
         if ALONE.contains(&head) && COUNTED.contains(&tail) && !among(tokens, at) {
             return Read { slot: native_number(head).and_then(strong), used: 1 };
@@ -82,7 +79,7 @@ fn native_number(word: &str) -> Option<f64> {
         ("마흔", 40.0),
         ("쉰", 50.0),
     ];
-    WORDS.iter().find(|(text, _)| *text == word).map(|(_, value)| *value)
+    look_up(&WORDS, word)
 }
 
 /// Sino-Korean numerals of two digits and more (`삼십`, `이만`, `천오백`); a lone `이` or `사` is a word as often as a number.
@@ -111,7 +108,7 @@ fn sino_number(word: &str) -> Option<f64> {
 const ALONE: &[&str] = &["둘", "셋", "넷", "다섯", "여섯", "일곱", "여덟", "아홉"];
 
 /// Words that only look like a numeral and a counter: a sale, a nail, a sedan.
-const WORDS_THEMSELVES: &[&str] = &["세일", "네일", "열대", "세대", "열도", "네시아"];
+const WORDS_THEMSELVES: &[&str] = &["세일", "네일", "열대", "세대", "열도"];
 
 /// Whether the numeral only says how many there are to choose from: "둘 중에", "둘 다".
 fn among(tokens: &[Token], at: usize) -> bool {
@@ -119,7 +116,7 @@ fn among(tokens: &[Token], at: usize) -> bool {
     tokens.get(at + 1).is_some_and(|next| CHOICE.contains(&&*next.text))
 }
 
-/// Counters that may stand right behind a numeral, "세시"; and those that only do so with a space between, because "두통" and "네모" are words.
+/// Counters that may stand right behind a numeral: "세시".
 const COUNTERS: &[&str] = &[
     "개월",
     "시간",
@@ -181,6 +178,7 @@ const COUNTERS: &[&str] = &[
     "배",
     "줄",
 ];
+/// Counters that only do so with a space between, because "두통" and "네모" are words.
 const APART: &[&str] = &[
     "컵", "팩", "봉", "통", "캔", "벌", "쌍", "채", "편", "회", "차", "건", "곡", "알", "모", "단", "근",
     "석", "칸", "평", "점", "등", "표", "박", "끼", "그램", "킬로", "리터", "미터", "센티", "필", "동",

@@ -70,8 +70,8 @@ fn roles_clash(a: &Reading, b: &Reading, aligned: &Alignment) -> bool {
     let arrives = || passed_on(&plays(Role::To)) || passed_on(&plays(Role::At));
     // "How many pounds is 150 kilograms" / "how many kilograms is 150 pounds".
     let counts = || {
-        let values = a.words.iter().filter_map(|word| word.counted);
-        values.into_iter().any(|value| passed_on(&|word: &Word| word.counted == Some(value)))
+        let mut values = a.words.iter().filter_map(|word| word.counted);
+        values.any(|value| passed_on(&|word: &Word| word.counted == Some(value)))
     };
     if goes || a.hangul && arrives() || counts() {
         return true;

@@ -2,8 +2,7 @@
 //!
 //! Pronouns are too common to weigh anything, and are the only words in which such questions differ.
 
-use super::english::stem;
-use super::text::hash;
+use super::english::key;
 use ahash::AHashSet;
 use std::sync::LazyLock;
 
@@ -19,8 +18,7 @@ pub struct Person {
 }
 
 /// Verbs with which it matters who does it to whom. With "book", "get" or "log out" it does not: "book me a room" is "can I book a room".
-static VERBS: LazyLock<AHashSet<u64>> =
-    LazyLock::new(|| VERB_LIST.iter().map(|verb| hash(&stem(verb))).collect());
+static VERBS: LazyLock<AHashSet<u64>> = LazyLock::new(|| VERB_LIST.iter().map(|verb| key(verb)).collect());
 
 const VERB_LIST: &[&str] = &[
     "owe", "call", "pay", "send", "lend", "give", "tell", "ask", "email", "message", "text", "charge",
@@ -69,23 +67,22 @@ const REACHED: &[&str] =
     &["저한테", "나한테", "저에게", "나에게", "제게", "내게", "저희에게", "저희한테", "우리에게", "우리한테"];
 
 impl Person {
-    /// Reads English words, expanded and lower case.
-    pub fn english(words: &[&str]) -> Person {
+    /// Reads English words, expanded and lower case, and their keys.
+    pub fn english(words: &[&str], keys: &[u64]) -> Person {
         let mut out = Person::default();
-        for (at, word) in words.iter().enumerate() {
+        for (at, (word, verb)) in words.iter().zip(keys).enumerate() {
             let before = at.checked_sub(1).map_or("", |i| words[i]);
             out.reached |= matches!(*word, "me" | "us") && !FAVOURS.contains(&before);
-            let verb = hash(&stem(word));
-            if !VERBS.contains(&verb) {
+            if !VERBS.contains(verb) {
                 continue;
             }
             if matches!(before, "i" | "we") {
-                out.does.push(verb);
+                out.does.push(*verb);
             }
             let behind = &words[at + 1..words.len().min(at + 6)];
             let from_me = behind.windows(2).any(|pair| matches!(pair, ["from", "me" | "us"]));
             if behind.first().is_some_and(|next| matches!(*next, "me" | "us")) || from_me {
-                out.meets.push(verb);
+                out.meets.push(*verb);
             }
         }
         out

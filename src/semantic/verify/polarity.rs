@@ -6,17 +6,15 @@
 //!
 //! A tag ("can't you", "don't you", "isn't it") at the head of a question is a manner of speaking and is not read as a denial.
 
-use super::text::{Class, Token};
-
 /// What a text denies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Polarity {
     /// How many denials.
-    pub denials: u8,
+    pub denials: u32,
     /// How many words say that something shall not go on or not come: "stop", "avoid". A denial, unless the other text says it too.
-    pub stops: u8,
+    pub stops: u32,
     /// How many words say so, or name a way to it: "get rid of", "block", "cancel".
-    pub ends: u8,
+    pub ends: u32,
     /// Something fails, or cannot be done.
     pub trouble: bool,
     /// Said with a denial: "does not work", "cannot".
@@ -38,7 +36,7 @@ impl Polarity {
     /// Denies once (two denials cancel out), or says that something does not work.
     fn negative(self, both_end: bool) -> bool {
         let stops = if both_end { 0 } else { self.stops };
-        (u16::from(self.denials) + u16::from(stops)) % 2 == 1 || self.fails
+        (self.denials + stops) % 2 == 1 || self.fails
     }
 }
 
@@ -59,24 +57,18 @@ pub fn english(words: &[&str]) -> Polarity {
                 (found.trouble, found.fails) = (true, true)
             }
             "not" => {
-                found.denials = found.denials.saturating_add(1);
+                found.denials += 1;
                 found.forbids |= before(1) == "do" && (at == 1 || matches!(before(2), "please" | "."));
             }
             "never" | "non" | "without" | "neither" | "nor" | "none" | "nobody" | "nothing" | "except"
-            | "excluding" | "hardly" | "nowhere" | "unlike" => {
-                found.denials = found.denials.saturating_add(1)
-            }
+            | "excluding" | "hardly" | "nowhere" | "unlike" => found.denials += 1,
             "stop" | "stops" | "stopping" | "stopped" | "avoid" | "avoids" | "avoiding" | "avoided"
             | "prevent" | "prevents" | "preventing" | "prevented" => {
-                (found.stops, found.ends) = (found.stops.saturating_add(1), found.ends.saturating_add(1))
+                (found.stops, found.ends) = (found.stops + 1, found.ends + 1)
             }
             "rid" | "quit" | "block" | "blocking" | "cease" | "halt" | "eliminate" | "cancel" | "end"
-            | "remove" | "cure" | "opt" | "overcome" | "overcoming" | "beat" => {
-                found.ends = found.ends.saturating_add(1)
-            }
-            "no" if !matches!(after(1), "," | "." | "") && after(1) != "matter" => {
-                found.denials = found.denials.saturating_add(1)
-            }
+            | "remove" | "cure" | "opt" | "overcome" | "overcoming" | "beat" => found.ends += 1,
+            "no" if !matches!(after(1), "," | "." | "") && after(1) != "matter" => found.denials += 1,
             "unable" => (found.trouble, found.fails) = (true, true),
             "fail" | "fails" | "failed" | "failing" | "failure" | "problem" | "problems" | "issue"
             | "issues" | "trouble" | "troubles" | "error" | "errors" | "broken" | "stuck" | "impossible"
@@ -93,12 +85,10 @@ fn ignorance(word: &str) -> bool {
     word.starts_with("kn") && word != "known" && strsim::osa_distance(word, "know") <= 1
 }
 
-/// Reads Korean denials. Two cancel out ("하지 않으면 안 돼": must), so they are counted. "아니" and "모르겠" at the end of a request ("언제인지
+/// Reads the denials among the eojeols of a Korean text. Two cancel out ("하지 않으면 안 돼": must), so they are counted. "아니" and "모르겠" at the end of a request ("언제인지
 /// 아니?", "어떻게 하는지 모르겠네") only ask, "아니면" only joins, and "X 말고" and "X 아닌" name what is not meant, which is a role, not a denial.
-pub fn korean(tokens: &[Token]) -> Polarity {
+pub fn korean(hangul: &[&str]) -> Polarity {
     let mut found = Polarity::default();
-    let hangul: Vec<&str> =
-        tokens.iter().filter(|t| t.class == Class::Hangul).map(|t| t.text.as_str()).collect();
     for (at, word) in hangul.iter().enumerate() {
         let next = hangul.get(at + 1).copied().unwrap_or("");
         let starts = |list: &[&str]| list.iter().any(|head| word.starts_with(head));
@@ -127,7 +117,7 @@ pub fn korean(tokens: &[Token]) -> Polarity {
             || has(&["지않", "지못"])
             || starts(&["않", "못하", "못해", "못한", "없", "안하", "안해", "안가", "안먹"])
             || (word.starts_with("아니") && !last);
-        found.denials = found.denials.saturating_add(u8::from(forbids || no_good || denies));
+        found.denials += u32::from(forbids || no_good || denies);
         found.trouble |= starts(&["오류", "에러", "고장", "문제", "실패"]);
     }
     found

@@ -6,7 +6,7 @@
 use super::english::is_participle;
 use super::kind::{self, Kinds};
 use super::korean::{Eojeol, Role, analyse, lone_particle};
-use super::latin::Latin;
+use super::latin::{Latin, currency};
 use super::lexicon::LEXICON;
 use super::order::english_role;
 use super::person::Person;
@@ -25,7 +25,7 @@ pub struct Reading {
     /// The values as they come: "from 3 to 5" is not "from 5 to 3".
     pub values: Vec<Slot>,
     /// How often "one" is said in words; too weak to be a value, but the match of a 1 in digits.
-    pub ones: u8,
+    pub ones: usize,
     pub polarity: Polarity,
     pub kinds: Kinds,
     pub person: Person,
@@ -56,13 +56,13 @@ impl Reading {
         if out.hangul {
             let eojeols: Vec<&str> =
                 tokens.iter().filter(|t| t.class == Class::Hangul).map(|t| t.text.as_str()).collect();
-            out.polarity = polarity::korean(&tokens);
+            out.polarity = polarity::korean(&eojeols);
             out.kinds = kind::korean(&eojeols);
             out.person = Person::korean(&eojeols);
         } else {
             out.polarity = polarity::english(&plain);
             out.kinds = kind::english(&plain);
-            out.person = Person::english(&plain);
+            out.person = Person::english(&plain, &latin.keys);
             out.passive = passive(&plain);
         }
         let values = out.read_slots(&tokens);
@@ -114,7 +114,7 @@ impl Reading {
             }
             let read = slots::read(tokens, at);
             self.slots.extend(read.slot);
-            self.ones = self.ones.saturating_add(u8::from(read.slot.is_none() && slots::is_one(tokens, at)));
+            self.ones += usize::from(read.slot.is_none() && slots::is_one(tokens, at));
             let counted = tokens[at].class == Class::Hangul && read.used == 1 && read.slot.is_none();
             for (nth, flag) in taken.iter_mut().skip(at).take(read.used).enumerate() {
                 *flag = (!counted).then_some(read.slot.filter(|_| nth == 0));
@@ -141,7 +141,7 @@ impl Reading {
             if let Some(value) = taken[index] {
                 let value = value.filter(|value| matches!(value, Slot::Number(_)));
                 // "$30" are 30 dollars.
-                match self.words.last_mut().filter(|_| index > 0 && is_currency(&tokens[index - 1])) {
+                match self.words.last_mut().filter(|_| index > 0 && currency(&tokens[index - 1]).is_some()) {
                     Some(word) if value.is_some() => word.counted = value,
                     _ => number = value.or(number),
                 }
@@ -176,8 +176,7 @@ impl Reading {
             let before: Vec<&str> = english[at.saturating_sub(3)..at].iter().map(|(word, _)| *word).collect();
             let mut role = english_role(&before);
             // "From a Postgres table": who reads cannot tell which of the two it is from, and it is from both.
-            let inherited =
-                role == Role::None && last == Some((at, Role::From)) && latin.word(at, role).weight > 0.0;
+            let inherited = role == Role::None && last == Some((at, Role::From)) && !latin.frames(at);
             if inherited {
                 role = Role::From;
             }
@@ -262,10 +261,6 @@ fn hangul(cut: &Eojeol) -> Word {
 /// others are taken apart. "Hand luggage" answers "cabin baggage" as one, and "luggage for the hand" word by word.
 pub fn side_by_side<'a>(a: &'a Reading, b: &'a Reading) -> (Cow<'a, Reading>, Cow<'a, Reading>) {
     (a.beside(b), b.beside(a))
-}
-
-fn is_currency(token: &Token) -> bool {
-    matches!(token.text.as_str(), "$" | "€" | "£" | "¥" | "₩")
 }
 
 /// Whether a form of "be" is followed by a participle, with at most six words between ("was the payment on my card declined").

@@ -86,8 +86,8 @@ fn number(tokens: &[Token], at: usize) -> Read {
     } else if next.is_some_and(|t| t.glued)
         && after.starts_with('시')
         && !after.starts_with("시간")
-        && (12.0..25.0).contains(&value)
         && value > 12.0
+        && value < 25.0
     {
         return Read { slot: Some(Slot::Time(value as u16 * 60)), used: 2 };
     }
@@ -206,8 +206,12 @@ fn roman(token: &Token) -> Option<f64> {
         ("ix", 9.0),
         ("xi", 11.0),
     ];
-    let found = || NUMERALS.iter().find(|(text, _)| *text == token.text);
-    (token.capital && !token.opens).then(found).flatten().map(|(_, value)| *value)
+    if token.capital && !token.opens { look_up(&NUMERALS, &token.text) } else { None }
+}
+
+/// What a table says of a word.
+pub(super) fn look_up(table: &[(&str, f64)], word: &str) -> Option<f64> {
+    table.iter().find(|(text, _)| *text == word).map(|(_, value)| *value)
 }
 
 fn small_number(word: &str) -> Option<f64> {
@@ -251,7 +255,7 @@ fn small_number(word: &str) -> Option<f64> {
         ("fourth", 4.0),
         ("fifth", 5.0),
     ];
-    WORDS.iter().find(|(text, _)| *text == word).map(|(_, value)| *value)
+    look_up(&WORDS, word)
 }
 
 /// A month by name. "may", "march" and short forms that are words too count only beside a number or with a capital inside a sentence.
@@ -286,9 +290,8 @@ pub fn differ(a: &Reading, b: &Reading, in_order: bool) -> bool {
     let one = |slot: &&Slot| **slot == Slot::Number(1000);
     let digits = |text: &Reading| text.slots.iter().filter(one).count();
     // A "한번" that both say is nobody's counterpart.
-    let lacks = |text: &Reading, other: &Reading| {
-        digits(text) > digits(other) + usize::from(other.ones.saturating_sub(text.ones))
-    };
+    let lacks =
+        |text: &Reading, other: &Reading| digits(text) > digits(other) + other.ones.saturating_sub(text.ones);
     let others = |slots: &[Slot]| slots.iter().filter(|slot| !one(slot)).copied().collect::<Vec<_>>();
     lacks(a, b)
         || lacks(b, a)
