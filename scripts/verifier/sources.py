@@ -72,13 +72,13 @@ class Stream:
                     out.append({**pair(a, b, self.classes[a] == self.classes[b]), "cos": round(cosine, 5), "ends": (i, j)})
         return out
 
-    def replay(self, p, threshold, cut, tried=5):
-        """Right and wrong answers in percent of all requests, where `p[(i, j)]` is the verifier's score (0: a rule is broken); as
-        `reprise eval` does: the first that is sure serves, else the surest that reaches the cut; where a stored question is in
-        doubt, the other wordings of it vouch."""
+    def replay(self, p, threshold, cut, tried=5, vouched=None):
+        """Right and wrong answers in percent of all requests, where `p[(i, j)]` is the verifier's score (0: a rule is broken) and
+        `vouched` the same for other wordings, if that differs; as `reprise eval` does: the first that is sure serves, else the
+        surest that reaches the cut; where a stored question is in doubt, the other wordings of it vouch."""
         stored, wordings, right, wrong = {}, {}, 0, 0
 
-        def score(text, other):
+        def score(text, other, p=p):
             return p.get((min(text, other), max(text, other)), 0)
 
         for text, kind in self.requests:
@@ -92,7 +92,7 @@ class Stream:
                     left -= 1
                     likely = score(text, other)
                     if LIKELY <= likely < SURE:
-                        vouching = [score(text, wording) for wording in wordings.get(other, ())
+                        vouching = [score(text, wording, vouched or p) for wording in wordings.get(other, ())
                                     if cosines.get(wording, 0) >= threshold]  # fmt: skip
                         likely = max([likely, *(one for one in vouching if one >= cut)])
                     if likely >= cut and likely > surest:

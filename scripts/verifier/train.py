@@ -73,22 +73,22 @@ def lab(*arguments):
 NAMES = lab("names").split()
 
 
-def features(pairs):
-    """The rule that each pair breaks (-1: none) and a row of features."""
+def measured(pairs):
+    """Of each pair: the rule that it breaks (-1: none), the score as it ships, and a row of features."""
     source, rows = f"{WORK}/pairs.jsonl", f"{WORK}/features.f32"
     with open(source, "w", encoding="utf-8") as file:
         for p in pairs:
             file.write(json.dumps({"a": p["a"], "b": p["b"], "cos": p["cos"]}, ensure_ascii=False) + "\n")
     lab("features", source, rows)
     table = np.fromfile(rows, dtype=np.float32).reshape(-1, len(NAMES) + 2)
-    return table[:, 0].astype(int), table[:, 2:]
+    return table[:, 0].astype(int), table[:, 1], table[:, 2:]
 
 
 class Set:
     """A source's pairs as arrays, those that no rule refuses."""
 
     def __init__(self, pairs):
-        rule, table = features(pairs)
+        rule, _, table = measured(pairs)
         self.rule, self.table = rule, table
         self.same = np.array([p["same"] for p in pairs])
         self.folds = np.array([p.get("folds", (0, 0)) for p in pairs])

@@ -26,7 +26,9 @@ use crate::http::admin::{Admin, Readiness};
 use crate::http::{Drained, Front};
 use crate::http::{api, books, keys};
 use crate::semantic::Semantic;
+use crate::semantic::pool::PoolMetrics;
 use crate::telemetry::metrics::{Metrics, Snapshot};
+use crate::telemetry::models::Work;
 use crate::upstream::{Unusable, Upstream};
 use arc_swap::ArcSwap;
 use std::io;
@@ -218,7 +220,8 @@ fn load_model(gateway: &Arc<Gateway>, tasks: &Tasks) -> watch::Receiver<Meaning>
     tasks.spawn(async move {
         let said = match loaded(semantic).await {
             Ok(loaded) => {
-                tracing::info!(model = loaded.model_name(), "model loaded");
+                let cross_encoder = loaded.has_cross_encoder();
+                tracing::info!(model = loaded.model_name(), cross_encoder, "model loaded");
                 cache.set_semantic(Arc::new(loaded));
                 Meaning::Ready
             }
@@ -264,13 +267,17 @@ fn snapshot(gateway: &Gateway) -> Snapshot {
         now.shared_queue = shared.queued();
     }
     if let Some(semantic) = gateway.cache.semantic() {
-        let (pool, count) = (semantic.metrics(), |number: &AtomicU64| number.load(Ordering::Relaxed));
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let work = |pool: &PoolMetrics| Work {
+            answered: count(&pool.answered),
+            shed: count(&pool.shed),
+            time: Duration::from_micros(count(&pool.busy_micros)),
+        };
         now.indexed_entries = semantic.index().len() as u64;
         now.partitions = semantic.index().partitions() as u64;
-        now.embeddings = count(&pool.embedded);
-        now.embeddings_shed = count(&pool.shed);
-        now.embedding_time = Duration::from_micros(count(&pool.busy_micros));
-        now.embedding_queue = pool.queued.load(Ordering::Relaxed) as u64;
+        now.embedder = work(semantic.metrics());
+        now.cross_encoder = semantic.cross_metrics().map(work).unwrap_or_default();
+        now.embedding_queue = semantic.metrics().queued.load(Ordering::Relaxed) as u64;
     }
     now
 }

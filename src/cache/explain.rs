@@ -11,7 +11,8 @@ use crate::base::digest::{ExactKey, Partition};
 use crate::canon::{Bypass, Outline, Question};
 use crate::semantic::choose::{TRIED, Weighed, reaches, weigh};
 use crate::semantic::embedder::Vector;
-use crate::semantic::verify::{Judgement, Near, Reading, measure};
+use crate::semantic::second::Second;
+use crate::semantic::verify::{Judgement, Near, Reading, logistic, measure};
 use crate::semantic::{Neighbour, Semantic};
 use ahash::AHashMap;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct Judged {
     pub judgement: Judgement,
     /// P(one answer serves both) by the learned score alone, 0 to 1.
     pub p: f32,
+    /// The cross-encoder's own P(one answer serves both), where it was asked.
+    pub cross: Option<f32>,
     /// Another wording of the stored question, which was asked before and is likelier the same.
     pub vouched_by: Option<Arc<str>>,
     /// Why it would not be served even so: stale, in no form that the client takes, reported wrong.
@@ -110,14 +113,14 @@ impl Cache {
         let mut near = semantic.nearest(&partition, &vector, TRIED + 1, 0.0);
         let mut peeked = self.peek(near.iter().map(|neighbour| neighbour.key).collect()).await;
         let asked = lookup.asked(semantic, question, &vector);
-        let mut outcome = self.told(&asked, &near, lookup, &peeked);
+        let mut outcome = self.told(&asked, &near, lookup, &peeked).await;
         if let Err(missed) = outcome
             && let Some((all, far)) = self.near_in_shared(&partition, semantic, &asked).await
         {
             near = all;
             peeked.extend(far.iter().map(|entry| (entry.key, entry.clone())));
             let is_far = |found: &Found| far.iter().any(|entry| entry.key == found.entry.key);
-            outcome = self.told(&asked, &near, lookup, &peeked).map_err(|other| or_else(missed, other));
+            outcome = self.told(&asked, &near, lookup, &peeked).await.map_err(|other| or_else(missed, other));
             outcome = outcome.map(|found| match is_far(&found) {
                 true => Found { tier: Tier::L3, ..found },
                 false => found,
@@ -125,11 +128,15 @@ impl Cache {
         }
         let there = |neighbour: &Neighbour| there(&peeked, &partition, neighbour);
         let reading = Reading::of(&question.0);
+        let texts = near.iter().take(TRIED).map(|neighbour| neighbour.question.clone()).collect();
+        let said = semantic.opinions(&question.0, texts).await;
+        let second = said.as_ref().map(|said| said as &dyn Second);
         let judged = near.iter().take(TRIED).enumerate().map(|(rank, neighbour)| {
             let gap = near.get(rank + 1).map(|next| neighbour.score - next.score);
             let stored = Reading::of(&neighbour.question);
             let pair = Near { asked: &reading, stored: &stored, cosine: neighbour.score, gap };
-            let Weighed { judgement, by } = weigh(asked.read(&reading), &pair, &neighbour.key, asked.bar);
+            let Weighed { judgement, second, by } =
+                weigh(asked.read(&reading, second), &pair, neighbour, asked.bar);
             Judged {
                 key: neighbour.key,
                 score: neighbour.score,
@@ -137,6 +144,7 @@ impl Cache {
                 reaches: reaches(neighbour.score, asked.bar.threshold),
                 judgement,
                 p: measure(&pair).2,
+                cross: second.map(logistic),
                 vouched_by: by,
                 unserved: match there(neighbour) {
                     Some(entry) => self.unserved(&asked, neighbour, &entry, lookup.demand),
@@ -149,7 +157,7 @@ impl Cache {
         Ok((outcome, judged))
     }
 
-    fn told(
+    async fn told(
         &self,
         asked: &Asked<'_>,
         near: &[Neighbour],
@@ -157,7 +165,7 @@ impl Cache {
         peeked: &Peeked,
     ) -> Result<Found, Missed> {
         let there = |neighbour: &Neighbour| there(peeked, &lookup.canon.partition, neighbour);
-        match self.decide(asked, near, lookup.demand, there) {
+        match self.decide(asked, near, lookup.demand, there).await {
             Decided::Serves(found) => Ok(found),
             Decided::FallsShort(_, missed) | Decided::No(missed) => Err(missed),
         }

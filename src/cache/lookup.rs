@@ -9,6 +9,7 @@ use crate::canon::{Bypass, Canon, Question};
 use crate::config::Strictness;
 use crate::semantic::choose::{self, Bar, Choice, Refusal, TRIED, Vouchers, choose, reaches};
 use crate::semantic::embedder::Vector;
+use crate::semantic::second::{Second, Wanted};
 use crate::semantic::verify::Reading;
 use crate::semantic::wordings::Wording;
 use crate::semantic::{Neighbour, Semantic};
@@ -74,11 +75,11 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// The same for the verifier, its question read.
-    pub fn read<'r>(&self, reading: &'r Reading) -> choose::Asked<'r>
+    pub fn read<'r>(&self, reading: &'r Reading, second: Option<&'r dyn Second>) -> choose::Asked<'r>
     where
         'a: 'r,
     {
-        choose::Asked { reading, vouchers: Some(self.vouchers()) }
+        choose::Asked { reading, vouchers: Some(self.vouchers()), second }
     }
 
     fn vouchers(&self) -> Vouchers<'a> {
@@ -166,7 +167,7 @@ impl Cache {
             Ok(vector) => vector,
             Err(_) => return shed(why),
         };
-        let (missed, near) = match self.by_meaning(&lookup, &semantic, question, &vector) {
+        let (missed, near) = match self.by_meaning(&lookup, &semantic, question, &vector).await {
             Decided::Serves(found) => return Looked::Hit(found),
             Decided::FallsShort(found, missed) => (missed, Some(Box::new(found))),
             Decided::No(missed) => (missed, None),
@@ -227,7 +228,7 @@ impl Cache {
         (entry.is_fresh(now) && demand.allows(&entry, now)).then_some(entry)
     }
 
-    pub(super) fn by_meaning(
+    pub(super) async fn by_meaning(
         &self,
         lookup: &Lookup<'_>,
         semantic: &Semantic,
@@ -246,6 +247,7 @@ impl Cache {
             }
             entry
         })
+        .await
     }
 
     /// A hit is given to its client: remembers what was asked, if it was surely the stored question in other words. Not
@@ -267,9 +269,30 @@ impl Cache {
         }
     }
 
-    /// Which of `neighbours` serves, if any; `entry` gives a neighbour's, as long as it is there.
-    pub(super) fn decide(
+    /// Which of `neighbours` serves, if any; `entry` gives a neighbour's, as long as it is there. Where one is in doubt, a second reader
+    /// is asked before the decision; if it says nothing, that is what it would be without it.
+    pub(super) async fn decide(
         &self,
+        asked: &Asked<'_>,
+        neighbours: &[Neighbour],
+        demand: Demand,
+        entry: impl Fn(&Neighbour) -> Option<Arc<Entry>>,
+    ) -> Decided {
+        let wanted = Wanted::default();
+        let second = asked.semantic.has_cross_encoder().then_some(&wanted as &dyn Second);
+        let decided = self.decide_with(second, asked, neighbours, demand, &entry);
+        let doubted = wanted.texts();
+        if doubted.is_empty() {
+            return decided;
+        }
+        drop(decided);
+        let said = Box::pin(asked.semantic.opinions(&asked.question.0, doubted)).await;
+        self.decide_with(said.as_ref().map(|said| said as &dyn Second), asked, neighbours, demand, entry)
+    }
+
+    fn decide_with(
+        &self,
+        second: Option<&dyn Second>,
         asked: &Asked<'_>,
         neighbours: &[Neighbour],
         demand: Demand,
@@ -278,7 +301,7 @@ impl Cache {
         let (mut servable, mut unserved) = (Vec::new(), None);
         let threshold = asked.bar.threshold;
         let question = Reading::of(&asked.question.0);
-        let choice = choose(asked.read(&question), neighbours, asked.bar, |neighbour| {
+        let choice = choose(asked.read(&question, second), neighbours, asked.bar, |neighbour| {
             let entry = entry(neighbour)?;
             match self.serves_for(asked, neighbour, &entry, demand) {
                 Served::Yes(playback) => {

@@ -25,6 +25,7 @@ impl Config {
             ("semantic.threads", old.semantic.threads != semantic.threads),
             ("semantic.queue", old.semantic.queue != semantic.queue),
             ("semantic.hnsw_from", old.semantic.hnsw_from != semantic.hnsw_from),
+            ("semantic.cross_encoder", old.semantic.cross_encoder != semantic.cross_encoder),
             ("semantic.state", old.semantic.state != semantic.state),
             ("redis", old.redis != new.redis),
             ("store.path", old.store.path != new.store.path),

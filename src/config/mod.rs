@@ -155,6 +155,8 @@ pub struct Semantic {
     pub patience: Duration,
     /// Entries of one partition from which the index turns from flat to HNSW. Default 32,768.
     pub hnsw_from: usize,
+    /// Whether a cross-encoder reads English pairs that the verifier's score is in doubt of. Default false.
+    pub cross_encoder: bool,
     /// Where the evidence about wrong hits is kept; written only where a route gathers any. Default
     /// `data/budget.json`; `None` (an empty text): in memory only.
     pub state: Option<PathBuf>,
@@ -292,6 +294,7 @@ impl Default for Semantic {
             queue: 256,
             patience: Duration::from_millis(50),
             hnsw_from: 32_768,
+            cross_encoder: false,
             state: Some(PathBuf::from("data/budget.json")),
             judge: None,
         }

@@ -309,6 +309,7 @@ fn read_semantic(report: &Report<'_>, section: &mut Section<'_>, source: &Source
         queue: queue.unwrap_or(base.queue),
         patience: patience.unwrap_or(base.patience),
         hnsw_from: hnsw_from.unwrap_or(base.hnsw_from),
+        cross_encoder: section.get("cross_encoder", values::boolean).unwrap_or(base.cross_encoder),
         state: section.get("state", values::path_or_none).unwrap_or(base.state),
         judge: judge::read(report, section, source),
     }

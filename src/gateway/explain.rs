@@ -94,6 +94,8 @@ pub struct Neighbour {
     pub sentence: Option<&'static str>,
     /// P(one answer serves both), by the learned score alone.
     pub p: f64,
+    /// P(one answer serves both), by the cross-encoder alone, where it was asked.
+    pub cross_encoder: Option<f64>,
     /// Another wording of the stored question, which was asked before and is likelier the same.
     pub vouched_by: Option<Box<str>>,
     /// Why it would not be served whatever the verifier says.
@@ -274,7 +276,8 @@ fn decided(outcome: &'static str, reason: Option<&'static str>, sentence: String
 }
 
 fn neighbour(judged: Judged) -> Neighbour {
-    let Judged { key, score, question, reaches, judgement, p, vouched_by, unserved, feedback } = judged;
+    let Judged { key, score, question, reaches, judgement, p, cross, vouched_by, unserved, feedback } =
+        judged;
     let Tally { right, wrong } = feedback;
     let rule = judgement.refusal();
     Neighbour {
@@ -286,6 +289,7 @@ fn neighbour(judged: Judged) -> Neighbour {
         rule: rule.map(|rule| rule.word()),
         sentence: rule.map(sentence::of_rule),
         p: rounded(p),
+        cross_encoder: cross.map(rounded),
         vouched_by: vouched_by.as_deref().map(Box::from),
         unserved: unserved.map(|missed| missed.word().unwrap_or("stale")),
         right,

@@ -3,6 +3,7 @@
 use super::codes::dot;
 use super::embedder::Vector;
 use super::index::Neighbour;
+use super::second::Second;
 use super::verify::{self, Judgement, Near, Reading, Rule};
 use super::wordings::{Wording, Wordings};
 use crate::base::digest::ExactKey;
@@ -20,6 +21,8 @@ const SURE: f32 = 0.95;
 /// From here on a strictly verified question is remembered as another wording of the stored one. From 0.85 on unseen support
 /// questions go wrong more often, and 0.95 gives away half of what it gains.
 const SURELY: f32 = 0.90;
+/// Below it no second reader is asked.
+const UNLIKELY: f32 = 0.10;
 /// Nobody vouches for a question that the stored one itself makes less likely the same than this.
 const LIKELY: f32 = 0.50;
 
@@ -29,6 +32,8 @@ pub struct Asked<'a> {
     pub reading: &'a Reading,
     /// Who may vouch for it.
     pub vouchers: Option<Vouchers<'a>>,
+    /// Who is asked where the learned score is in doubt.
+    pub second: Option<&'a dyn Second>,
 }
 
 /// The other wordings of stored questions, and the vector, of the same model, to compare with theirs.
@@ -108,7 +113,7 @@ pub fn choose<R: Borrow<Reading>>(
         let Some(reading) = stored(neighbour) else { continue };
         let gap = neighbours.get(rank + 1).map(|next| neighbour.score - next.score);
         let near = Near { asked: asked.reading, stored: reading.borrow(), cosine: neighbour.score, gap };
-        match weigh(asked, &near, &neighbour.key, bar).judgement {
+        match weigh(asked, &near, neighbour, bar).judgement {
             Judgement::Same { p } => {
                 if surest.is_none_or(|(most, _)| p > most) {
                     surest = Some((p, neighbour));
@@ -135,22 +140,34 @@ pub fn choose<R: Borrow<Reading>>(
 /// The verifier's word on a candidate.
 pub struct Weighed {
     pub judgement: Judgement,
+    /// What the second reader said, in log-odds, where it was asked.
+    pub second: Option<f32>,
     /// The wording of the stored question that made it so.
     pub by: Option<Arc<str>>,
 }
 
-/// Judges a stored question. Where it breaks no rule and is [`LIKELY`] but not [`SURE`], its other wordings are judged too, those as
-/// near as a neighbour must be, and the surest counts. Only where verification is strict.
-pub fn weigh(asked: Asked<'_>, near: &Near, key: &ExactKey, bar: Bar) -> Weighed {
-    let judgement = verify::judge(near, bar.verify);
-    let mut weighed = Weighed { judgement, by: None };
+/// Judges a stored question. Where it breaks no rule and the score is in doubt, a second reader's opinion is added to it. Where it is
+/// [`LIKELY`] then but not [`SURE`], its other wordings are judged too, those as near as a neighbour must be, and the surest counts. Only
+/// where verification is strict.
+pub fn weigh(asked: Asked<'_>, near: &Near, stored: &Neighbour, bar: Bar) -> Weighed {
+    let mut judgement = verify::judge(near, bar.verify);
+    let mut second = None;
+    if let Judgement::Doubted { rule, p } = judgement
+        && p >= UNLIKELY
+        && near.asked.is_english()
+        && near.stored.is_english()
+    {
+        second = asked.second.and_then(|second| second.log_odds(&stored.question));
+        judgement = second.map_or(judgement, |said| verify::reconsider(p, rule, said, bar.verify));
+    }
+    let mut weighed = Weighed { judgement, second, by: None };
     let (Judgement::Same { p } | Judgement::Doubted { p, .. }) = judgement else { return weighed };
     let Some(Vouchers { text, vector, wordings }) = asked.vouchers else { return weighed };
     if bar.verify != Strictness::Strict || !(LIKELY..SURE).contains(&p) {
         return weighed;
     }
     let mut surest = p;
-    for wording in wordings.of(key).iter().flat_map(|wordings| wordings.iter().rev()) {
+    for wording in wordings.of(&stored.key).iter().flat_map(|wordings| wordings.iter().rev()) {
         let cosine = dot(vector, &wording.vector);
         if *wording.text == *text || !reaches(cosine, bar.least()) {
             continue;
@@ -161,7 +178,7 @@ pub fn weigh(asked: Asked<'_>, near: &Near, key: &ExactKey, bar: Bar) -> Weighed
             && p > surest
         {
             surest = p;
-            weighed = Weighed { judgement, by: Some(wording.text.clone()) };
+            weighed = Weighed { judgement, by: Some(wording.text.clone()), ..weighed };
             if p >= SURE {
                 break;
             }
@@ -196,7 +213,7 @@ mod tests {
             .collect();
         let mut looked = 0;
         let bar = Bar { threshold, floor, verify: Strictness::Strict };
-        let asked = Asked { reading: &Reading::of(ASKED), vouchers: None };
+        let asked = Asked { reading: &Reading::of(ASKED), vouchers: None, second: None };
         let choice = choose(asked, &neighbours, bar, |neighbour| {
             looked += 1;
             Some(Reading::of(&neighbour.question))
@@ -234,9 +251,11 @@ mod tests {
         let (key, vector, wordings) = (ExactKey([0; 32]), Vector::from([0.9, 0.1]), Wordings::new(MEMORY));
         wordings.note(key, &Wording { text: wording.into(), vector: Vector::from([1.0, 0.0]) });
         let vouchers = Some(Vouchers { text: asked, vector: &vector, wordings: &wordings });
-        let (reading, stored) = (Reading::of(asked), Reading::of(stored));
-        let near = Near { asked: &reading, stored: &stored, cosine: 0.9, gap: None };
-        let weighed = weigh(Asked { reading: &reading, vouchers }, &near, &key, bar);
+        let reading = Reading::of(asked);
+        let neighbour = Neighbour { key, score: 0.9, question: stored.into() };
+        let near = Near { asked: &reading, stored: &Reading::of(stored), cosine: 0.9, gap: None };
+        let asked = Asked { reading: &reading, vouchers, second: None };
+        let weighed = weigh(asked, &near, &neighbour, bar);
         (weighed.judgement, weighed.by.is_some())
     }
 
@@ -254,5 +273,49 @@ mod tests {
         assert_eq!((judged, vouched), (Judgement::Different(Rule::Numbers), false));
         let (judged, vouched) = weighed(ASKED, "How do I clean my gym shoes?", SAME, strict);
         assert!(judged.refusal().is_some() && !vouched, "{judged:?}: it is not likely at all");
+    }
+
+    /// Says the same of every pair, and counts how often it was asked.
+    struct Says(Option<f32>, std::cell::Cell<usize>);
+
+    impl Second for Says {
+        fn log_odds(&self, _: &Arc<str>) -> Option<f32> {
+            self.1.set(self.1.get() + 1);
+            self.0
+        }
+    }
+
+    /// What a pair comes to where a second reader says this, and how often it was asked.
+    fn read_twice(asked: &str, stored: &str, said: Option<f32>, verify: Strictness) -> (Judgement, usize) {
+        let (key, reading, second) = (ExactKey([0; 32]), Reading::of(asked), Says(said, 0.into()));
+        let neighbour = Neighbour { key, score: 0.8, question: stored.into() };
+        let near = Near { asked: &reading, stored: &Reading::of(stored), cosine: 0.8, gap: None };
+        let asked = Asked { reading: &reading, vouchers: None, second: Some(&second) };
+        let bar = Bar { threshold: 0.7, floor: None, verify };
+        (weigh(asked, &near, &neighbour, bar).judgement, second.1.get())
+    }
+
+    #[test]
+    fn a_second_reader_decides_what_is_in_doubt_and_nothing_else() {
+        let (asked, stored) = ("how would I go about resetting my password", "password reset how?");
+        let strict = |said| read_twice(asked, stored, said, Strictness::Strict);
+        let alone = verify::judge(
+            &Near { asked: &Reading::of(asked), stored: &Reading::of(stored), cosine: 0.8, gap: None },
+            Strictness::Strict,
+        );
+        assert_eq!(strict(None), (alone, 1), "silence changes nothing");
+        assert!(matches!(strict(Some(6.0)).0, Judgement::Same { p } if p > 0.9));
+        assert!(matches!(strict(Some(-6.0)).0, Judgement::Doubted { p, .. } if p < 0.1));
+        assert!(matches!(alone, Judgement::Doubted { .. }), "else this shows nothing");
+        for (asked, stored) in [
+            ("Where is order 1002?", "Where is order 1001?"),
+            ("how do I turn the light off", "how do I turn the light on"),
+            (stored, "how to reset password"),
+            ("비밀번호 재설정은 어떻게 하나요?", "비밀번호를 어떻게 재설정하면 될까요?"),
+            ("cómo restablezco la contraseña", "cómo puedo restablecer mi contraseña"),
+        ] {
+            assert_eq!(read_twice(asked, stored, Some(9.0), Strictness::Strict).1, 0, "{asked} / {stored}");
+        }
+        assert_eq!(read_twice(asked, stored, Some(-9.0), Strictness::Off), (Judgement::Same { p: 1.0 }, 0));
     }
 }

@@ -1,12 +1,14 @@
 //! The whole of comparison by meaning: manifest, model, pool and index in one piece.
 
 use super::cover::Cover;
+use super::cross::{self, Both, CrossEncoder};
 use super::embedder::{EmbedError, Embedder, Vector};
 use super::index::{Index, Inserted, Neighbour};
 use super::manifest::{Manifest, ManifestError, Thresholds};
-use super::open::{Opened, open};
-use super::pool::{Pool, PoolMetrics};
+use super::open::{Opened, open, present};
+use super::pool::{Embeds, Pass, Pool, PoolMetrics};
 use super::runtime::{OnnxRuntime, RuntimeError};
+use super::second::Opinions;
 use super::wordings::{MEMORY, Wordings};
 use crate::base::digest::{ExactKey, Partition};
 use crate::canon::Bypass;
@@ -41,9 +43,34 @@ pub struct Semantic {
     model: Arc<dyn Embedder>,
     thresholds: Thresholds,
     cover: Cover,
-    pool: Pool,
+    pool: Pool<Embeds>,
     index: Index,
     wordings: Wordings,
+    cross: Option<Cross>,
+}
+
+/// The cross-encoder and its thread.
+struct Cross {
+    model: Arc<CrossEncoder>,
+    pool: Pool<Arc<CrossEncoder>>,
+}
+
+impl Cross {
+    /// One thread: only pairs in doubt come here, and each thread costs the whole model's memory.
+    fn load(
+        config: &config::Semantic,
+        manifest: &Manifest,
+        runtime: &OnnxRuntime,
+    ) -> Result<Cross, LoadError> {
+        let unusable = |message| LoadError::Model { name: cross::BASE.to_owned(), message };
+        let spec = manifest.model(cross::BASE);
+        let spec =
+            spec.ok_or_else(|| unusable("semantic.cross_encoder needs it in manifest.toml".to_owned()))?;
+        let folder = present(spec, &config.models_dir)?;
+        let model = Arc::new(CrossEncoder::open(spec, &folder, runtime).map_err(unusable)?);
+        let pool = Pool::start("cross", vec![model.clone()], config.queue, config.patience);
+        Ok(Cross { model, pool: pool.map_err(LoadError::Thread)? })
+    }
 }
 
 impl Semantic {
@@ -63,8 +90,9 @@ impl Semantic {
         for _ in 1..config.threads.max(1) {
             embedders.push(open(config, &manifest, &runtime)?.embedder);
         }
+        let cross = config.cross_encoder.then(|| Cross::load(config, &manifest, &runtime)).transpose()?;
         super::trim::give_back_freed_memory();
-        Semantic::of(embedders, &languages, thresholds, config)
+        Ok(Semantic { cross, ..Semantic::of(embedders, &languages, thresholds, config)? })
     }
 
     /// Puts it together from loaded models, one for each thread, all of one kind.
@@ -77,7 +105,9 @@ impl Semantic {
         let none = || LoadError::Model { name: config.model.clone(), message: "not loaded".to_owned() };
         let model = Arc::clone(embedders.first().ok_or_else(none)?);
         let index = Index::new(model.name(), model.dim(), config.hnsw_from);
-        let pool = Pool::start(embedders, config.queue, config.patience).map_err(LoadError::Thread)?;
+        let embedders = embedders.into_iter().map(Embeds).collect();
+        let pool =
+            Pool::start("embed", embedders, config.queue, config.patience).map_err(LoadError::Thread)?;
         Ok(Semantic {
             model,
             thresholds,
@@ -85,6 +115,7 @@ impl Semantic {
             pool,
             index,
             wordings: Wordings::new(MEMORY),
+            cross: None,
         })
     }
 
@@ -99,17 +130,17 @@ impl Semantic {
     }
 
     pub async fn embed(&self, question: impl Into<Arc<str>>) -> Result<Vector, EmbedError> {
-        self.pool.embed(question).await
+        self.pool.ask(question).await
     }
 
     /// As `embed`, with more patience: for what is stored, not for who waits.
     pub async fn embed_patiently(&self, question: impl Into<Arc<str>>) -> Result<Vector, EmbedError> {
-        self.pool.embed_within(question, PATIENT).await
+        self.pool.ask_within(question, PATIENT).await
     }
 
     /// As `embed_patiently`, after everything that somebody waits for: for what may as well be left undone under load.
     pub async fn embed_idly(&self, text: impl Into<Arc<str>>) -> Result<Vector, EmbedError> {
-        self.pool.embed_idly(text, PATIENT).await
+        self.pool.ask_idly(text, PATIENT).await
     }
 
     /// See [`Index::nearest`].
@@ -132,6 +163,33 @@ impl Semantic {
     pub fn remove(&self, partition: &Partition, key: &ExactKey) {
         self.index.remove(partition, key);
         self.wordings.forget(key);
+    }
+
+    /// The cross-encoder's opinion on `question` and each of the `stored` ones. `None` where there is nothing to say: no cross-encoder,
+    /// nothing asked, or it is behind or fails, in which case the learned score decides alone.
+    pub async fn opinions(&self, question: &str, stored: Vec<Arc<str>>) -> Option<Opinions> {
+        let cross = self.cross.as_ref().filter(|cross| !stored.is_empty() && cross.model.reads(question))?;
+        let question: Arc<str> = question.into();
+        let asked = stored.into_iter().filter(|text| cross.model.reads(text)).map(|text| async {
+            let said = cross.pool.ask(Both::of(question.clone(), text.clone())).await;
+            Some((text, said.ok()?))
+        });
+        let said: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
+        (!said.is_empty()).then_some(Opinions(said))
+    }
+
+    /// As `opinions`, of one pair and at once; blocks while the model runs. For measurements.
+    pub fn opinion(&self, question: &Arc<str>, stored: &Arc<str>) -> Option<f32> {
+        let cross = self.cross.as_ref()?;
+        if !cross.model.reads(question) || !cross.model.reads(stored) {
+            return None;
+        }
+        let both = Both::of(question.clone(), stored.clone());
+        cross.model.run(&[&both]).pop()?.ok()
+    }
+
+    pub fn has_cross_encoder(&self) -> bool {
+        self.cross.is_some()
     }
 
     /// The cosine from which a neighbour is a candidate: the model's calibrated value for this
@@ -170,5 +228,10 @@ impl Semantic {
 
     pub fn metrics(&self) -> &PoolMetrics {
         self.pool.metrics()
+    }
+
+    /// Of the cross-encoder.
+    pub fn cross_metrics(&self) -> Option<&PoolMetrics> {
+        self.cross.as_ref().map(|cross| cross.pool.metrics())
     }
 }

@@ -17,6 +17,7 @@
 //! | `open` | from the value of `semantic.model` to a loaded model |
 //! | `minilm` | transformers with a tokenizer: MiniLM, any folder, fastembed's catalogue |
 //! | `multilingual`, `sentencepiece` | a graph from strings to vectors, and its tokenizer |
+//! | `protobuf` | looks into an ONNX file |
 //! | `trim` | gives memory back once a model is loaded |
 //! | `cover` | which languages a model covers, and whether a text is in one |
 //! | `pool` | threads, queue, batches, shedding |
@@ -24,6 +25,7 @@
 //! | `codes` | vectors in bytes to be searched, in full to be scored |
 //! | `flat`, `hnsw` | search row by row, and in a graph |
 //! | `choose` | the decision: which neighbour, if any, serves |
+//! | `second`, `cross` | a second opinion on pairs in doubt, and the cross-encoder that gives it |
 //! | `wordings` | in which other words a stored question was surely asked |
 //! | `verify` | whether one answer serves both questions |
 //! | `budget` | holds a wrong-hit budget: which hits are audited, and the threshold that follows |
@@ -32,6 +34,7 @@ pub mod budget;
 pub mod choose;
 pub mod codes;
 pub mod cover;
+pub mod cross;
 pub mod embedder;
 pub mod engine;
 pub mod flat;
@@ -43,7 +46,9 @@ mod multilingual;
 mod open;
 mod partition;
 pub mod pool;
+mod protobuf;
 pub mod runtime;
+pub mod second;
 mod sentencepiece;
 mod trim;
 pub mod verify;

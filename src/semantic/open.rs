@@ -8,7 +8,7 @@ use super::multilingual::StringGraph;
 use super::runtime::OnnxRuntime;
 use crate::config;
 use serde::Deserialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A loaded model, and what the manifest or its folder says of it.
@@ -37,12 +37,18 @@ pub fn open(
     from_catalogue(config, manifest, runtime)
 }
 
-fn from_manifest(spec: &ModelSpec, models_dir: &Path, runtime: &OnnxRuntime) -> Result<Opened, LoadError> {
+/// The folder of a model of the manifest, all its files in it.
+pub(super) fn present(spec: &ModelSpec, models_dir: &Path) -> Result<PathBuf, LoadError> {
     let folder = models_dir.join(&spec.name);
     let paths = spec.files.iter().map(|file| folder.join(&file.name));
-    if let Some(missing) = paths.into_iter().find(|path| !path.is_file()) {
-        return Err(LoadError::Missing(missing));
+    match paths.into_iter().find(|path| !path.is_file()) {
+        Some(missing) => Err(LoadError::Missing(missing)),
+        None => Ok(folder),
     }
+}
+
+fn from_manifest(spec: &ModelSpec, models_dir: &Path, runtime: &OnnxRuntime) -> Result<Opened, LoadError> {
+    let folder = present(spec, models_dir)?;
     let unusable = |message| LoadError::Model { name: spec.name.clone(), message };
     let embedder: Arc<dyn Embedder> = match spec.kind {
         Kind::Fastembed => {

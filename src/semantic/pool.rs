@@ -1,8 +1,8 @@
-//! The embedder's own threads, behind a bounded queue.
+//! A model's own threads, behind a bounded queue.
 //!
 //! ```text
-//! embed ─ memo? ─> queue (full: Shed) ─> thread: drop the dead and the late, one pass for the rest
-//! embed_idly ────> idle queue ─────────────┘ only when the queue is empty
+//! ask ─ memo? ─> queue (full: Shed) ─> thread: drop the dead and the late, one pass for the rest
+//! ask_idly ────> idle queue ─────────────┘ only when the queue is empty
 //! ```
 
 use super::embedder::{EmbedError, Embedder, Vector};
@@ -16,21 +16,70 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Vectors of recent texts, so that a text asked again skips its pass. About 2 MiB at 512 numbers.
+/// Answers to recent inputs, so that what is asked again skips its pass. About 2 MiB for vectors of 512 numbers.
 const MEMO: u64 = 1_024;
+
+/// A loaded model as a pool runs it. Blocking; called from the pool's own threads only.
+pub trait Pass: Send + Sync {
+    type Input: Send + Sync + 'static;
+    type Output: Clone + Send + Sync + 'static;
+    /// How many inputs one pass should take when many wait.
+    fn batch(&self) -> usize;
+    /// One answer an input, in order.
+    fn run(&self, inputs: &[&Self::Input]) -> Vec<Result<Self::Output, EmbedError>>;
+    /// What tells one input from another.
+    fn digest(input: &Self::Input) -> [u8; 32];
+}
+
+impl<P: Pass> Pass for Arc<P> {
+    type Input = P::Input;
+    type Output = P::Output;
+
+    fn batch(&self) -> usize {
+        P::batch(self)
+    }
+
+    fn run(&self, inputs: &[&P::Input]) -> Vec<Result<P::Output, EmbedError>> {
+        P::run(self, inputs)
+    }
+
+    fn digest(input: &P::Input) -> [u8; 32] {
+        P::digest(input)
+    }
+}
+
+/// An embedding model in a pool.
+pub struct Embeds(pub Arc<dyn Embedder>);
+
+impl Pass for Embeds {
+    type Input = Arc<str>;
+    type Output = Vector;
+
+    fn batch(&self) -> usize {
+        self.0.batch()
+    }
+
+    fn run(&self, texts: &[&Arc<str>]) -> Vec<Result<Vector, EmbedError>> {
+        self.0.embed(&texts.iter().map(|text| text.as_ref()).collect::<Vec<_>>())
+    }
+
+    fn digest(text: &Arc<str>) -> [u8; 32] {
+        *blake3::hash(text.as_bytes()).as_bytes()
+    }
+}
 
 /// Counters since the start; read with `Ordering::Relaxed`.
 #[derive(Debug, Default)]
 pub struct PoolMetrics {
-    /// Questions waiting now.
+    /// Inputs waiting now.
     pub queued: AtomicUsize,
-    /// Questions turned away: queue full, or waited too long.
+    /// Inputs turned away: queue full, or waited too long.
     pub shed: AtomicU64,
-    /// Questions embedded by a pass.
-    pub embedded: AtomicU64,
-    /// Questions answered from the memo.
+    /// Inputs answered by a pass.
+    pub answered: AtomicU64,
+    /// Inputs answered from the memo.
     pub remembered: AtomicU64,
-    /// Questions that failed: too long, or a failing model.
+    /// Inputs that failed: too long, or a failing model.
     pub failed: AtomicU64,
     /// Passes through the model.
     pub passes: AtomicU64,
@@ -38,53 +87,53 @@ pub struct PoolMetrics {
     pub busy_micros: AtomicU64,
 }
 
-/// Threads that embed. A full queue or a wait beyond `patience` is `Shed` at once; a caller that goes
-/// away costs no pass; a panic in the model fails the texts of that pass and nothing else.
-pub struct Pool {
-    shared: Arc<Shared>,
+/// Threads that run a model. A full queue or a wait beyond `patience` is `Shed` at once; a caller that goes
+/// away costs no pass; a panic in the model fails the inputs of that pass and nothing else.
+pub struct Pool<P: Pass> {
+    shared: Arc<Shared<P>>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct Shared<P: Pass> {
+    waiting: Mutex<Waiting<P>>,
     some: Condvar,
     capacity: usize,
     patience: Duration,
     stop: AtomicBool,
-    memo: Cache<[u8; 32], Vector, ahash::RandomState>,
+    memo: Cache<[u8; 32], P::Output, ahash::RandomState>,
     metrics: PoolMetrics,
 }
 
-#[derive(Default)]
-struct Waiting {
+struct Waiting<P: Pass> {
     /// Somebody waits for these.
-    asked: VecDeque<Job>,
+    asked: VecDeque<Job<P>>,
     /// Work that may as well be done later: no thread takes one while a question waits.
-    idle: VecDeque<Job>,
+    idle: VecDeque<Job<P>>,
 }
 
-/// Which queue a text goes into.
+/// Which queue an input goes into.
 #[derive(Clone, Copy)]
 enum Lane {
     Asked,
     Idle,
 }
 
-struct Job {
-    text: Arc<str>,
+struct Job<P: Pass> {
+    input: P::Input,
     until: Instant,
-    reply: oneshot::Sender<Result<Vector, EmbedError>>,
+    reply: oneshot::Sender<Result<P::Output, EmbedError>>,
 }
 
-impl Pool {
-    /// One thread an embedder. Fails when the system gives no thread.
+impl<P: Pass + 'static> Pool<P> {
+    /// One thread a model; `name` is the threads'. Fails when the system gives no thread.
     pub fn start(
-        embedders: Vec<Arc<dyn Embedder>>,
+        name: &str,
+        models: Vec<P>,
         queue: usize,
         patience: Duration,
-    ) -> Result<Pool, std::io::Error> {
+    ) -> Result<Pool<P>, std::io::Error> {
         let shared = Arc::new(Shared {
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting { asked: VecDeque::new(), idle: VecDeque::new() }),
             some: Condvar::new(),
             capacity: queue,
             patience,
@@ -93,53 +142,53 @@ impl Pool {
             metrics: PoolMetrics::default(),
         });
         let mut pool = Pool { shared, threads: Vec::new() };
-        for (at, embedder) in embedders.into_iter().enumerate() {
+        for (at, model) in models.into_iter().enumerate() {
             let shared = Arc::clone(&pool.shared);
-            let thread = std::thread::Builder::new().name(format!("reprise-embed-{at}"));
+            let thread = std::thread::Builder::new().name(format!("reprise-{name}-{at}"));
             // On an error `pool` is dropped and ends the threads already started.
-            pool.threads.push(thread.spawn(move || work(&shared, embedder.as_ref()))?);
+            pool.threads.push(thread.spawn(move || work(&shared, &model))?);
         }
         Ok(pool)
     }
 
-    /// The vector of `text`, from the memo or by a pass. Waits at most `patience`.
-    pub async fn embed(&self, text: impl Into<Arc<str>>) -> Result<Vector, EmbedError> {
-        self.embed_within(text, self.shared.patience).await
+    /// The answer to `input`, from the memo or by a pass. Waits at most `patience`.
+    pub async fn ask(&self, input: impl Into<P::Input>) -> Result<P::Output, EmbedError> {
+        self.ask_within(input, self.shared.patience).await
     }
 
-    /// As `embed`, with another patience.
-    pub async fn embed_within(
+    /// As `ask`, with another patience.
+    pub async fn ask_within(
         &self,
-        text: impl Into<Arc<str>>,
+        input: impl Into<P::Input>,
         patience: Duration,
-    ) -> Result<Vector, EmbedError> {
-        self.embed_in(Lane::Asked, text.into(), patience).await
+    ) -> Result<P::Output, EmbedError> {
+        self.ask_in(Lane::Asked, input.into(), patience).await
     }
 
-    /// As `embed_within`, for what nobody waits for: whatever else is asked goes first, so that under load it is `Shed` once
+    /// As `ask_within`, for what nobody waits for: whatever else is asked goes first, so that under load it is `Shed` once
     /// `patience` is over, without having cost a pass.
-    pub async fn embed_idly(
+    pub async fn ask_idly(
         &self,
-        text: impl Into<Arc<str>>,
+        input: impl Into<P::Input>,
         patience: Duration,
-    ) -> Result<Vector, EmbedError> {
-        self.embed_in(Lane::Idle, text.into(), patience).await
+    ) -> Result<P::Output, EmbedError> {
+        self.ask_in(Lane::Idle, input.into(), patience).await
     }
 
-    async fn embed_in(&self, lane: Lane, text: Arc<str>, patience: Duration) -> Result<Vector, EmbedError> {
+    async fn ask_in(&self, lane: Lane, input: P::Input, patience: Duration) -> Result<P::Output, EmbedError> {
         let metrics = &self.shared.metrics;
-        if let Some(vector) = self.shared.memo.get(blake3::hash(text.as_bytes()).as_bytes()) {
+        if let Some(known) = self.shared.memo.get(&P::digest(&input)) {
             metrics.remembered.fetch_add(1, Ordering::Relaxed);
-            return Ok(vector);
+            return Ok(known);
         }
         let (reply, answer) = oneshot::channel();
-        if !self.shared.enqueue(lane, Job { text, until: Instant::now() + patience, reply }) {
+        if !self.shared.enqueue(lane, Job { input, until: Instant::now() + patience, reply }) {
             metrics.shed.fetch_add(1, Ordering::Relaxed);
             return Err(EmbedError::Shed);
         }
         match tokio::time::timeout(patience, answer).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(EmbedError::Model("the embedder has stopped".to_owned())),
+            Ok(Err(_)) => Err(EmbedError::Model("its threads have stopped".to_owned())),
             Err(_) => {
                 metrics.shed.fetch_add(1, Ordering::Relaxed);
                 Err(EmbedError::Shed)
@@ -152,13 +201,14 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl<P: Pass> Drop for Pool<P> {
     /// Lets the passes in progress end, and turns away what waits.
     fn drop(&mut self) {
         {
             let mut waiting = self.shared.waiting.lock();
             self.shared.stop.store(true, Ordering::Relaxed);
-            *waiting = Waiting::default();
+            waiting.asked.clear();
+            waiting.idle.clear();
         }
         self.shared.some.notify_all();
         for thread in self.threads.drain(..) {
@@ -168,9 +218,9 @@ impl Drop for Pool {
     }
 }
 
-impl Shared {
+impl<P: Pass> Shared<P> {
     /// False when the queue is full. Those who left are swept out before anyone is turned away.
-    fn enqueue(&self, lane: Lane, job: Job) -> bool {
+    fn enqueue(&self, lane: Lane, job: Job<P>) -> bool {
         let mut waiting = self.waiting.lock();
         let queue = match lane {
             Lane::Asked => &mut waiting.asked,
@@ -189,9 +239,9 @@ impl Shared {
         true
     }
 
-    /// Up to `most` texts whose callers still wait, oldest first; none when the pool stops. Idle work comes one text
+    /// Up to `most` inputs whose callers still wait, oldest first; none when the pool stops. Idle work comes one input
     /// at a time, so that a question that arrives meanwhile waits for one pass of one.
-    fn take(&self, most: usize) -> Vec<Job> {
+    fn take(&self, most: usize) -> Vec<Job<P>> {
         let mut batch = Vec::new();
         let mut waiting = self.waiting.lock();
         loop {
@@ -212,14 +262,14 @@ impl Shared {
     }
 }
 
-impl Waiting {
+impl<P: Pass> Waiting<P> {
     fn len(&self) -> usize {
         self.asked.len() + self.idle.len()
     }
 }
 
 /// The oldest whose caller still waits; those that came too late are told so.
-fn next(queue: &mut VecDeque<Job>) -> Option<Job> {
+fn next<P: Pass>(queue: &mut VecDeque<Job<P>>) -> Option<Job<P>> {
     while let Some(job) = queue.pop_front() {
         if job.reply.is_closed() {
             continue;
@@ -233,40 +283,40 @@ fn next(queue: &mut VecDeque<Job>) -> Option<Job> {
     None
 }
 
-fn work(shared: &Shared, embedder: &dyn Embedder) {
+fn work<P: Pass>(shared: &Shared<P>, model: &P) {
     loop {
-        let batch = shared.take(embedder.batch());
+        let batch = shared.take(model.batch());
         if batch.is_empty() {
             return;
         }
         let began = Instant::now();
-        let answers = pass(embedder, &batch);
+        let answers = pass(model, &batch);
         let metrics = &shared.metrics;
         let spent = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         metrics.busy_micros.fetch_add(spent, Ordering::Relaxed);
         metrics.passes.fetch_add(1, Ordering::Relaxed);
         for (job, answer) in batch.into_iter().zip(answers) {
             match &answer {
-                Ok(vector) => {
-                    metrics.embedded.fetch_add(1, Ordering::Relaxed);
-                    shared.memo.insert(*blake3::hash(job.text.as_bytes()).as_bytes(), Arc::clone(vector));
+                Ok(answer) => {
+                    metrics.answered.fetch_add(1, Ordering::Relaxed);
+                    shared.memo.insert(P::digest(&job.input), answer.clone());
                 }
                 Err(_) => {
                     metrics.failed.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            // A caller that left meanwhile finds the vector in the memo next time.
+            // A caller that left meanwhile finds the answer in the memo next time.
             let _ = job.reply.send(answer);
         }
     }
 }
 
-fn pass(embedder: &dyn Embedder, batch: &[Job]) -> Vec<Result<Vector, EmbedError>> {
-    let texts: Vec<&str> = batch.iter().map(|job| job.text.as_ref()).collect();
-    let failed = |why: &str| vec![Err(EmbedError::Model(why.to_owned())); texts.len()];
-    match catch_unwind(AssertUnwindSafe(|| embedder.embed(&texts))) {
-        Ok(answers) if answers.len() == texts.len() => answers,
-        Ok(_) => failed("another number of vectors than of texts"),
+fn pass<P: Pass>(model: &P, batch: &[Job<P>]) -> Vec<Result<P::Output, EmbedError>> {
+    let inputs: Vec<&P::Input> = batch.iter().map(|job| &job.input).collect();
+    let failed = |why: &str| vec![Err(EmbedError::Model(why.to_owned())); inputs.len()];
+    match catch_unwind(AssertUnwindSafe(|| model.run(&inputs))) {
+        Ok(answers) if answers.len() == inputs.len() => answers,
+        Ok(_) => failed("another number of answers than of inputs"),
         Err(_) => failed("it panicked"),
     }
 }

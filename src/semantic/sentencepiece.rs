@@ -9,6 +9,7 @@
 //! text ─ normalise (a table inside the model: NFKC and more) ─> "▁how▁are▁you" ─ best path ─> ids
 //! ```
 
+use super::protobuf::{Fields, Value};
 use ahash::{HashMap, HashMapExt};
 
 /// Stands for a space.
@@ -214,67 +215,6 @@ impl Table {
         let (length, place) = found?;
         let replacement = self.replacements.get(place..)?.split(|byte| *byte == 0).next()?;
         Some((length, str::from_utf8(replacement).ok()?))
-    }
-}
-
-/// A protobuf value.
-#[derive(Clone, Copy)]
-enum Value<'a> {
-    Number(u64),
-    Four(u32),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Value<'a> {
-    /// Empty where the value is a number.
-    fn bytes(self) -> &'a [u8] {
-        match self {
-            Value::Bytes(bytes) => bytes,
-            _ => &[],
-        }
-    }
-}
-
-/// The fields of a protobuf message, by number. Ends at the first thing that is none.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = (u64, Value<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let key = self.varint()?;
-        let value = match key & 7 {
-            0 => Value::Number(self.varint()?),
-            1 => Value::Bytes(self.take(8)?),
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                Value::Bytes(self.take(length)?)
-            }
-            5 => Value::Four(u32::from_le_bytes(self.take(4)?.try_into().ok()?)),
-            _ => return None,
-        };
-        Some((key >> 3, value))
-    }
-}
-
-impl<'a> Fields<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
     }
 }
 

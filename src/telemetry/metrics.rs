@@ -29,12 +29,13 @@
 //! | `key_spent_usd_total`, `key_saved_usd_total`, `key_overhead_usd_total` | key | money, see `accounts` |
 //! | `key_unknown_cost_total`, `key_limits_total` | key; by | requests of unknown cost or saving; limits judged by the count of the `fleet`, or our `own` |
 //! | `ledger_write_failures_total`, `ledger_rows_lost_total`, `ledger_rows_waiting` | | the ledger's disk |
-//! | `embeddings_total`, `embeddings_shed_total`, `embedding_seconds_total`, `embedding_queue` | | the embedder |
+//! | `embedding_queue`; `embeddings_…`, `embedding_…`, `cross_…` | | the embedder now; what the models did: see `models` |
 //!
 //! Recording one request costs two hash look-ups and no allocation.
 
 use super::accounts::AccountMetrics;
 use super::deployments::Deployments;
+use super::models::{ModelMetrics, Work};
 use super::stored::StoreMetrics;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -43,7 +44,6 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// A word from a fixed list.
@@ -115,10 +115,9 @@ pub struct Snapshot {
     pub partitions: u64,
     pub flights: u64,
     pub connections: u64,
-    pub embeddings: u64,
-    pub embeddings_shed: u64,
-    pub embedding_time: Duration,
+    pub embedder: Work,
     pub embedding_queue: u64,
+    pub cross_encoder: Work,
     pub shared_state: u64,
     pub shared_queue: u64,
 }
@@ -173,9 +172,8 @@ pub struct Metrics {
     pub accounts: AccountMetrics,
     /// Of each deployment: `telemetry::deployments`.
     pub deployments: Deployments,
-    embeddings: Counter,
-    embeddings_shed: Counter,
-    embedding_time: Counter<f64, AtomicU64>,
+    embedder: ModelMetrics,
+    cross_encoder: ModelMetrics,
     /// The store on disk.
     pub store: StoreMetrics,
     registry: Registry,
@@ -225,9 +223,8 @@ impl Metrics {
             accounts: AccountMetrics::default(),
             gauges,
             deployments: Deployments::default(),
-            embeddings: Counter::default(),
-            embeddings_shed: Counter::default(),
-            embedding_time: Counter::default(),
+            embedder: ModelMetrics::default(),
+            cross_encoder: ModelMetrics::default(),
             store: StoreMetrics::default(),
             registry: Registry::default(),
             scrape: Mutex::default(),
@@ -257,13 +254,16 @@ impl Metrics {
         registry.register("feedback", "Reports on entries", metrics.feedback.clone());
         registry.register("audits", "Answers compared with a fresh one", metrics.audits.clone());
         registry.register("audit_tokens", "Tokens that audits cost", metrics.audit_tokens.clone());
-        registry.register("embeddings", "Questions embedded", metrics.embeddings.clone());
-        registry.register(
-            "embeddings_shed",
-            "Questions let through unembedded",
-            metrics.embeddings_shed.clone(),
+        metrics.embedder.register(
+            &mut registry,
+            ["embeddings", "embeddings_shed", "embedding_seconds"],
+            ["Questions embedded", "Questions let through unembedded", "Time spent embedding"],
         );
-        registry.register("embedding_seconds", "Time spent embedding", metrics.embedding_time.clone());
+        metrics.cross_encoder.register(
+            &mut registry,
+            ["cross_readings", "cross_readings_shed", "cross_reading_seconds"],
+            ["Pairs read by the cross-encoder", "Pairs left unread", "Time spent reading pairs"],
+        );
         metrics.shared.register(&mut registry);
         metrics.store.register(&mut registry);
         metrics.accounts.register(&mut registry);
@@ -363,9 +363,8 @@ impl Metrics {
         for (gauge, value) in self.gauges.iter().zip(values) {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
-        self.embeddings.inc_by(now.embeddings.saturating_sub(last.embeddings));
-        self.embeddings_shed.inc_by(now.embeddings_shed.saturating_sub(last.embeddings_shed));
-        self.embedding_time.inc_by(now.embedding_time.saturating_sub(last.embedding_time).as_secs_f64());
+        self.embedder.advance(last.embedder, now.embedder);
+        self.cross_encoder.advance(last.cross_encoder, now.cross_encoder);
         *last = now;
         let mut out = String::with_capacity(8_192);
         // Writing to a string does not fail.
@@ -383,7 +382,8 @@ mod tests {
         let metrics = Metrics::new();
         metrics.answered("chat_completions", "hit", "l1", "", Duration::from_micros(30));
         metrics.saved(9, 3);
-        let shown = metrics.encode(Snapshot { entries: 7, embeddings: 5, ..Snapshot::default() });
+        let embedder = |answered| Work { answered, ..Work::default() };
+        let shown = metrics.encode(Snapshot { entries: 7, embedder: embedder(5), ..Snapshot::default() });
         for line in [
             "reprise_requests_total{dialect=\"chat_completions\",verdict=\"hit\",tier=\"l1\",reason=\"\"} 1",
             "reprise_decision_seconds_count{verdict=\"hit\"} 1",
@@ -394,7 +394,7 @@ mod tests {
         ] {
             assert!(shown.contains(line), "{line} not in\n{shown}");
         }
-        let again = metrics.encode(Snapshot { embeddings: 6, ..Snapshot::default() });
+        let again = metrics.encode(Snapshot { embedder: embedder(6), ..Snapshot::default() });
         assert!(again.contains("reprise_embeddings_total 6"), "{again}");
     }
 }

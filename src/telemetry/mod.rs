@@ -13,6 +13,7 @@
 pub mod accounts;
 pub mod deployments;
 pub mod metrics;
+pub mod models;
 pub mod stored;
 
 use crate::config::Log;

@@ -13,6 +13,7 @@ mod batches;
 mod budget;
 mod canon;
 mod config;
+mod cross;
 mod eval;
 mod exact;
 mod front;

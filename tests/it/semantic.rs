@@ -8,7 +8,7 @@ use reprise::config::{self, Strictness};
 use reprise::semantic::embedder::{EmbedError, Embedder, Unit, Vector, unit};
 use reprise::semantic::index::Inserted;
 use reprise::semantic::manifest::Thresholds;
-use reprise::semantic::pool::Pool;
+use reprise::semantic::pool::{Embeds, Pool};
 use reprise::semantic::verify::{Near, Reading, judge};
 use reprise::semantic::{LoadError, Semantic};
 use std::path::PathBuf;
@@ -232,9 +232,9 @@ impl Embedder for Gated {
     }
 }
 
-fn gated(queue: usize, patience: Duration) -> (Arc<Gated>, Arc<Pool>) {
+fn gated(queue: usize, patience: Duration) -> (Arc<Gated>, Arc<Pool<Embeds>>) {
     let embedder = Arc::new(Gated::default());
-    let pool = Pool::start(vec![Arc::clone(&embedder) as Arc<dyn Embedder>], queue, patience).unwrap();
+    let pool = Pool::start("embed", vec![Embeds(embedder.clone())], queue, patience).unwrap();
     (embedder, Arc::new(pool))
 }
 
@@ -251,10 +251,10 @@ async fn taken(embedder: &Gated) {
 async fn a_full_queue_sheds_at_once_and_those_who_wait_share_a_pass() {
     let (embedder, pool) = gated(3, LONG);
     let (first, rest, _) = tokio::join!(
-        pool.embed("first"),
+        pool.ask("first"),
         async {
             taken(&embedder).await;
-            futures_util::future::join_all(["a", "b", "c", "d"].map(|text| pool.embed(text))).await
+            futures_util::future::join_all(["a", "b", "c", "d"].map(|text| pool.ask(text))).await
         },
         async {
             while pool.metrics().shed.load(Ordering::Relaxed) == 0 {
@@ -272,9 +272,9 @@ async fn a_full_queue_sheds_at_once_and_those_who_wait_share_a_pass() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_whose_patience_ends_is_shed_and_its_text_is_skipped() {
     let (embedder, pool) = gated(8, Duration::from_millis(50));
-    let (first, late) = tokio::join!(pool.embed("first"), async {
+    let (first, late) = tokio::join!(pool.ask("first"), async {
         taken(&embedder).await;
-        pool.embed("late").await
+        pool.ask("late").await
     });
     assert_eq!((first, late), (Err(EmbedError::Shed), Err(EmbedError::Shed)));
     embedder.open();
@@ -285,16 +285,16 @@ async fn a_caller_whose_patience_ends_is_shed_and_its_text_is_skipped() {
 #[tokio::test]
 async fn a_caller_that_leaves_costs_no_pass() {
     let (embedder, pool) = gated(8, LONG);
-    let first = pool.embed("first");
+    let first = pool.ask("first");
     let leaver = async {
         taken(&embedder).await;
-        let mut leaving = Box::pin(pool.embed("left"));
+        let mut leaving = Box::pin(pool.ask("left"));
         assert!(futures_util::poll!(leaving.as_mut()).is_pending());
         drop(leaving);
         embedder.open();
     };
     assert!(tokio::join!(first, leaver).0.is_ok());
-    assert!(pool.embed("next").await.is_ok());
+    assert!(pool.ask("next").await.is_ok());
     assert_eq!(*embedder.texts.lock(), ["first", "next"]);
 }
 
@@ -302,15 +302,15 @@ async fn a_caller_that_leaves_costs_no_pass() {
 async fn a_panic_in_the_model_fails_its_text_and_not_the_pool() {
     let (embedder, pool) = gated(8, LONG);
     embedder.open();
-    assert!(matches!(pool.embed("panic").await, Err(EmbedError::Model(_))));
-    assert!(pool.embed("fine").await.is_ok());
+    assert!(matches!(pool.ask("panic").await, Err(EmbedError::Model(_))));
+    assert!(pool.ask("fine").await.is_ok());
 }
 
 #[tokio::test]
 async fn a_text_asked_again_skips_its_pass() {
     let (embedder, pool) = gated(8, LONG);
     embedder.open();
-    assert_eq!(pool.embed("twice").await, pool.embed("twice").await);
+    assert_eq!(pool.ask("twice").await, pool.ask("twice").await);
     assert_eq!(embedder.passes.load(Ordering::SeqCst), 1);
     assert_eq!(pool.metrics().remembered.load(Ordering::Relaxed), 1);
 }
@@ -319,17 +319,17 @@ async fn a_text_asked_again_skips_its_pass() {
 async fn idle_work_waits_for_every_question_and_is_bounded_like_them() {
     let (embedder, pool) = gated(2, LONG);
     let (_, _, idle, asked) = tokio::join!(
-        pool.embed("first"),
+        pool.ask("first"),
         taken(&embedder),
         async {
             taken(&embedder).await;
-            futures_util::future::join_all(["i", "j", "k"].map(|text| pool.embed_idly(text, LONG))).await
+            futures_util::future::join_all(["i", "j", "k"].map(|text| pool.ask_idly(text, LONG))).await
         },
         async {
             while pool.metrics().shed.load(Ordering::Relaxed) == 0 {
                 tokio::task::yield_now().await;
             }
-            let asked = pool.embed("asked");
+            let asked = pool.ask("asked");
             let (asked, ()) = tokio::join!(asked, async { embedder.open() });
             asked
         }

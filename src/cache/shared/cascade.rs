@@ -57,7 +57,7 @@ impl Cache {
             Some(Err(_)) => return lookup::shed(why),
             Some(Ok(vector)) => vector,
         };
-        let (mut missed, mut near) = match self.by_meaning(lookup, &semantic, question, &vector) {
+        let (mut missed, mut near) = match self.by_meaning(lookup, &semantic, question, &vector).await {
             Decided::Serves(found) => return Looked::Hit(found),
             Decided::FallsShort(found, missed) => (missed, Some(Box::new(found))),
             Decided::No(missed) => (missed, None),
@@ -146,7 +146,7 @@ impl Cache {
         let Far { neighbours, fetched, gone } =
             self.far(&lookup.canon.partition, shared, lines, semantic, asked, asked.bar.least()).await?;
         shared.forget(&lookup.canon.partition, semantic.model_name(), gone.into_iter());
-        self.choose_shared(asked, neighbours, fetched, lookup)
+        self.choose_shared(asked, neighbours, fetched, lookup).await
     }
 
     /// The neighbours here and in Redis, those of them fetched that score `from` or more, or nearly so.
@@ -215,7 +215,7 @@ impl Cache {
         Some((far.neighbours, entries.collect()))
     }
 
-    fn choose_shared(
+    async fn choose_shared(
         &self,
         asked: &Asked<'_>,
         neighbours: Vec<Neighbour>,
@@ -231,6 +231,7 @@ impl Cache {
                 kept.iter().find(|(key, ..)| *key == neighbour.key).map(|(_, entry, _)| entry.clone());
             theirs.or_else(|| self.exact(&neighbour.key, &lookup.canon.partition))
         });
+        let decided = decided.await;
         let Decided::Serves(found) = decided else { return Some(decided) };
         Some(Decided::Serves(match kept.iter().position(|(key, ..)| *key == found.entry.key) {
             None => found,

@@ -25,6 +25,9 @@ pub struct Args {
     /// How candidates are verified: strict, balanced or off [default: the config's]
     #[arg(long, value_name = "HOW", value_parser = strictness)]
     pub verify: Option<Strictness>,
+    /// Let the cross-encoder read pairs in doubt, as `semantic.cross_encoder = true` does
+    #[arg(long)]
+    pub cross_encoder: bool,
     /// Thresholds to try, first:last:step [default: 0.6:0.98:0.02]
     #[arg(long, value_name = "A:B:STEP", value_parser = Sweep::parse)]
     pub sweep: Option<Sweep>,

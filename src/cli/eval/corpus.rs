@@ -47,6 +47,11 @@ impl Corpus {
         id
     }
 
+    /// The number of a text that was added.
+    pub fn number(&self, text: &str) -> Option<u32> {
+        self.ids.get(text).copied()
+    }
+
     /// Embeds and reads all that were added.
     ///
     /// # Errors

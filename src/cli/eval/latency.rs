@@ -18,6 +18,10 @@ impl Samples {
         self.0.push(took);
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// `None` where nothing was measured. The rank of a percentile is rounded up, so that it is a time that was
     /// seen.
     pub fn ranks(&self) -> Option<Ranks> {

@@ -10,6 +10,7 @@ use super::pairs::{self, Couple};
 use super::progress::Progress;
 use super::replay::{Indexed, Listed, Outcome, Setting, replay};
 use super::report::{Figures, ForReading, Ground, Run, Score, Served, rounded};
+use super::second::Readers;
 use super::stream;
 use super::{Chosen, EvalError, on_all_cores};
 use crate::canon::Bypass;
@@ -122,7 +123,8 @@ impl Bench<'_> {
         let both = pairs.iter().zip(questions);
         let couples: Vec<Couple> =
             both.map(|(pair, (a, b))| Couple::of(pair, *a, *b, &self.corpus)).collect();
-        let judge = |verify: Strictness| (verify, pairs::judge(&couples, &self.corpus, verify));
+        let readers = Readers::new(self.semantic, &self.corpus);
+        let judge = |verify: Strictness| (verify, pairs::judge(&couples, &self.corpus, &readers, verify));
         let judged: Vec<_> = [Strictness::Strict, Strictness::Balanced, Strictness::Off].map(judge).into();
         let run = |setting: Setting| {
             let scores = judged.iter().filter(|(verify, _)| *verify == setting.verify);
@@ -137,7 +139,7 @@ impl Bench<'_> {
             worst,
             wrong_hits,
             verify: pairs::latency(&couples, &self.corpus, self.served).ranks(),
-            ..self.reading(couples.iter().filter_map(Couple::bypass), "pairs")
+            ..self.reading(couples.iter().filter_map(Couple::bypass), &readers, "pairs")
         };
         let ground = Ground::Pairs { auc: pairs::plain_auc(&couples) };
         self.finish(input, pairs.len(), ground, served, sweep, reading)
@@ -149,13 +151,14 @@ impl Bench<'_> {
             Labels::Answers(answers) => Score::Log(log::score(outcomes, answers, &self.corpus)),
         };
         let near = Near::of(asked, &self.corpus);
-        let sweep = self.replays(asked, &near, &score);
+        let readers = Readers::new(self.semantic, &self.corpus);
+        let sweep = self.replays(asked, &near, &readers, &score);
         let index = Index::new(
             self.semantic.model_name(),
             self.semantic.dim(),
             self.chosen.config.semantic.hnsw_from,
         );
-        let mut shelf = Indexed::new(asked, &self.corpus, index);
+        let mut shelf = Indexed::new(asked, &self.corpus, index, &readers);
         let outcomes = replay(asked, &mut shelf, |item| item.setting);
         let (worst, wrong_hits) = match labels {
             Labels::Classes => stream::wrong_hits(rows, asked, &self.corpus, &outcomes),
@@ -168,7 +171,7 @@ impl Bench<'_> {
             search: shelf.search.ranks(),
             verify: shelf.verify.ranks(),
             recommended: stream::recommended(&sweep, self.target),
-            ..self.reading(bypassed, "requests")
+            ..self.reading(bypassed, &readers, "requests")
         };
         if asked.items.iter().any(|item| item.setting != self.served) {
             reading.notes.push(
@@ -187,14 +190,21 @@ impl Bench<'_> {
     }
 
     /// One replay a setting, over all cores, in the order of the settings.
-    fn replays(&self, asked: &Asked, near: &Near, score: &(impl Fn(&[Outcome]) -> Score + Sync)) -> Vec<Run> {
+    fn replays(
+        &self,
+        asked: &Asked,
+        near: &Near,
+        readers: &Readers<'_>,
+        score: &(impl Fn(&[Outcome]) -> Score + Sync),
+    ) -> Vec<Run> {
         let (next, progress) = (AtomicUsize::new(0), Progress::start("settings replayed", self.sweep.len()));
         let work = || {
             let mut runs = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(setting) = self.sweep.get(at) else { return runs };
-                let outcomes = replay(asked, &mut Listed::new(asked, &self.corpus, near), |_| *setting);
+                let mut shelf = Listed::new(asked, &self.corpus, near, readers);
+                let outcomes = replay(asked, &mut shelf, |_| *setting);
                 runs.push((at, Run::of(*setting, score(&outcomes))));
                 progress.add(1);
             }
@@ -205,7 +215,12 @@ impl Bench<'_> {
     }
 
     /// What is the same for all kinds of input.
-    fn reading(&self, bypassed: impl Iterator<Item = Bypass>, what: &str) -> ForReading {
+    fn reading(
+        &self,
+        bypassed: impl Iterator<Item = Bypass>,
+        readers: &Readers<'_>,
+        what: &str,
+    ) -> ForReading {
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
         for bypass in bypassed {
             *counts.entry(bypass.word()).or_default() += 1;
@@ -216,6 +231,13 @@ impl Bench<'_> {
             let reasons: Vec<String> =
                 exact_only.iter().map(|(word, count)| format!("{word} {count}")).collect();
             notes.push(format!("{what} matched exactly only: {}", reasons.join(", ")));
+        }
+        if let Some(passes) = readers.passes().ranks() {
+            notes.push(format!(
+                "the cross-encoder read {} pairs, p50 {:.1} ms each; `verify` is without it",
+                readers.passes().len(),
+                passes.p50
+            ));
         }
         if self.embedded.too_long > 0 {
             notes.push(format!(

@@ -19,6 +19,7 @@
 //! | `asked` | requests -> keys, partition, question |
 //! | `corpus` | distinct texts, their vectors and readings |
 //! | `near` | neighbours of every question |
+//! | `second` | the cross-encoder's opinions, each asked once |
 //! | `replay` | a stream through the cache's logic |
 //! | `measure` | every setting of every input |
 //! | `stream`, `pairs`, `log` | what the outcomes are worth |
@@ -44,6 +45,7 @@ mod pairs;
 mod progress;
 mod replay;
 pub mod report;
+mod second;
 mod stream;
 mod table;
 
@@ -103,6 +105,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), EvalError> {
     if let Some(model) = &args.model {
         config.semantic.model.clone_from(model);
     }
+    config.semantic.cross_encoder |= args.cross_encoder;
     let mut all_cores = config.semantic.clone();
     all_cores.threads = cores();
     all_cores.queue = 2 * corpus::WAITING;

@@ -5,6 +5,7 @@ use super::input::Pair;
 use super::latency::Samples;
 use super::replay::Setting;
 use super::report::{PairScore, WrongHit, rounded, share, worst};
+use super::second::Readers;
 use super::stream::WORST;
 use crate::base::digest::ExactKey;
 use crate::canon::Bypass;
@@ -12,6 +13,7 @@ use crate::config::Strictness;
 use crate::semantic::choose::{Asked, Choice, choose, reaches};
 use crate::semantic::codes::dot;
 use crate::semantic::index::Neighbour;
+use crate::semantic::second::Second;
 use crate::semantic::verify::Reading;
 use tokio::time::Instant;
 
@@ -44,27 +46,30 @@ impl Couple {
     }
 
     /// Whether `b`, asked with `a` alone in the cache, gets `a`'s answer. The same text always does.
-    fn passes(&self, corpus: &Corpus, setting: Setting) -> bool {
+    fn passes(&self, corpus: &Corpus, readers: &Readers<'_>, setting: Setting) -> bool {
         let (Ok((a, b)), Some(score)) = (self.questions, self.cosine) else { return self.identical };
         let question = corpus.texts[a as usize].clone();
         let neighbour = [Neighbour { key: ExactKey([0; 32]), score, question }];
         let stored = |_: &Neighbour| Some(&corpus.readings[a as usize]);
-        let choice = choose(alone(&corpus.readings[b as usize]), &neighbour, setting, stored);
+        let reader = readers.of(b);
+        let second = reader.as_ref().map(|reader| reader as &dyn Second);
+        let asked = Asked { second, ..alone(&corpus.readings[b as usize]) };
+        let choice = choose(asked, &neighbour, setting, stored);
         self.identical || matches!(choice, Choice::Serve { .. })
     }
 }
 
 /// A question for which nobody vouches: nothing was asked before.
 fn alone(reading: &Reading) -> Asked<'_> {
-    Asked { reading, vouchers: None }
+    Asked { reading, vouchers: None, second: None }
 }
 
 /// For each pair whether the verifier lets it pass, at whatever cosine.
 pub struct Judged(Vec<bool>);
 
-pub fn judge(couples: &[Couple], corpus: &Corpus, verify: Strictness) -> Judged {
+pub fn judge(couples: &[Couple], corpus: &Corpus, readers: &Readers<'_>, verify: Strictness) -> Judged {
     let any = Setting { threshold: -1.0, floor: None, verify };
-    Judged(couples.iter().map(|couple| couple.passes(corpus, any)).collect())
+    Judged(couples.iter().map(|couple| couple.passes(corpus, readers, any)).collect())
 }
 
 /// The pairs at one threshold.
@@ -88,7 +93,7 @@ pub fn score(couples: &[Couple], judged: &Judged, threshold: f32) -> PairScore {
     }
 }
 
-/// What one verification takes: reading a question and judging its neighbour, whose reading is kept.
+/// What one verification takes without a cross-encoder: reading a question and judging its neighbour, whose reading is kept.
 pub fn latency(couples: &[Couple], corpus: &Corpus, setting: Setting) -> Samples {
     let mut samples = Samples::default();
     for couple in couples.iter().filter(|couple| couple.candidate(setting.threshold)) {

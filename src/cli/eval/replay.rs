@@ -5,14 +5,15 @@ use super::asked::{Asked, Item};
 use super::corpus::Corpus;
 use super::latency::Samples;
 use super::near::{LEAST, Near, better, vector_of};
+use super::second::Readers;
 use crate::base::digest::ExactKey;
 use crate::semantic::choose::{self, Bar, Choice, TRIED, Vouchers, choose};
 use crate::semantic::codes::dot;
 use crate::semantic::embedder::Vector;
 use crate::semantic::index::{Index, Neighbour};
+use crate::semantic::second::Second;
 use crate::semantic::verify::Reading;
 use crate::semantic::wordings::Wordings;
-use std::sync::Arc;
 use tokio::time::Instant;
 
 pub type Setting = Bar;
@@ -68,6 +69,7 @@ pub struct Listed<'a> {
     pub asked: &'a Asked,
     pub corpus: &'a Corpus,
     pub near: &'a Near,
+    pub readers: &'a Readers<'a>,
     /// By item: when it was stored.
     sequence: Vec<Option<u32>>,
     stored: Vec<u32>,
@@ -75,9 +77,9 @@ pub struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
-    pub fn new(asked: &'a Asked, corpus: &'a Corpus, near: &'a Near) -> Listed<'a> {
-        let sequence = vec![None; asked.items.len()];
-        Listed { asked, corpus, near, sequence, stored: Vec::new(), wordings: Wordings::new(u64::MAX) }
+    pub fn new(asked: &'a Asked, corpus: &'a Corpus, near: &'a Near, readers: &'a Readers<'a>) -> Listed<'a> {
+        let (sequence, wordings) = (vec![None; asked.items.len()], Wordings::new(u64::MAX));
+        Listed { asked, corpus, near, readers, sequence, stored: Vec::new(), wordings }
     }
 
     /// The stored neighbours that a search for [`TRIED`] and one more would give, as far as they can matter
@@ -134,7 +136,10 @@ impl Shelf for Listed<'_> {
             self.nearest(item, setting.threshold).into_iter().filter_map(neighbour).collect();
         let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
         let vouchers = Vouchers { text: &self.corpus.texts[question], vector, wordings: &self.wordings };
-        let asked = choose::Asked { reading: &self.corpus.readings[question], vouchers: Some(vouchers) };
+        let reader = self.readers.of(question as u32);
+        let second = reader.as_ref().map(|reader| reader as &dyn Second);
+        let readings = &self.corpus.readings;
+        let asked = choose::Asked { reading: &readings[question], vouchers: Some(vouchers), second };
         let choice = choose(asked, &neighbours, setting, reading);
         let (key, score) = served(&choice, vouchers)?;
         Some((*self.asked.by_key.get(&key)?, score))
@@ -167,6 +172,7 @@ pub struct Indexed<'a> {
     asked: &'a Asked,
     corpus: &'a Corpus,
     index: Index,
+    readers: &'a Readers<'a>,
     wordings: Wordings,
     pub search: Samples,
     /// Reading the question and judging its neighbours, where there was one to judge.
@@ -174,20 +180,21 @@ pub struct Indexed<'a> {
 }
 
 impl<'a> Indexed<'a> {
-    pub fn new(asked: &'a Asked, corpus: &'a Corpus, index: Index) -> Indexed<'a> {
+    pub fn new(asked: &'a Asked, corpus: &'a Corpus, index: Index, readers: &'a Readers<'a>) -> Indexed<'a> {
         let (search, verify) = (Samples::default(), Samples::default());
-        Indexed { asked, corpus, index, wordings: Wordings::new(u64::MAX), search, verify }
+        Indexed { asked, corpus, index, readers, wordings: Wordings::new(u64::MAX), search, verify }
     }
 
-    fn vector(&self, item: u32) -> Option<(&'a Vector, &'a Arc<str>)> {
+    fn vector(&self, item: u32) -> Option<(&'a Vector, u32)> {
         let question = self.asked.items[item as usize].question.ok()?;
-        Some((vector_of(self.asked, self.corpus, item)?, &self.corpus.texts[question as usize]))
+        Some((vector_of(self.asked, self.corpus, item)?, question))
     }
 }
 
 impl Shelf for Indexed<'_> {
     fn find(&mut self, item: u32, setting: Setting) -> Option<(u32, f32)> {
-        let (vector, text) = self.vector(item)?;
+        let (vector, question) = self.vector(item)?;
+        let text = &self.corpus.texts[question as usize];
         let begun = Instant::now();
         let neighbours =
             self.index.nearest(&self.asked.items[item as usize].partition, vector, TRIED + 1, LEAST);
@@ -195,7 +202,9 @@ impl Shelf for Indexed<'_> {
         let begun = Instant::now();
         let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
         let vouchers = Vouchers { text, vector, wordings: &self.wordings };
-        let asked = choose::Asked { reading: &Reading::of(text), vouchers: Some(vouchers) };
+        let reader = self.readers.of(question);
+        let second = reader.as_ref().map(|reader| reader as &dyn Second);
+        let asked = choose::Asked { reading: &Reading::of(text), vouchers: Some(vouchers), second };
         let choice = choose(asked, &neighbours, setting, reading);
         if neighbours.first().is_some_and(|near| near.score >= setting.threshold) {
             self.verify.add(begun.elapsed());
@@ -205,9 +214,9 @@ impl Shelf for Indexed<'_> {
     }
 
     fn store(&mut self, item: u32) {
-        if let Some((vector, text)) = self.vector(item) {
+        if let Some((vector, question)) = self.vector(item) {
             let Item { partition, key, .. } = &self.asked.items[item as usize];
-            self.index.insert(*partition, *key, vector, text.clone());
+            self.index.insert(*partition, *key, vector, self.corpus.texts[question as usize].clone());
         }
     }
 }

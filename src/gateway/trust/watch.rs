@@ -5,6 +5,7 @@ use crate::config::{self, AuditBy, Policy};
 use crate::semantic::budget::{
     AuditShares, Budget, Draw, Fallback, Heard, Serving, Settings, Start, Ticket, Verdict,
 };
+use crate::semantic::cross;
 use crate::semantic::verify::edition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,11 +69,13 @@ impl Watched<'_> {
     fn basis(&self) -> String {
         let Policy { semantic, .. } = self.policy;
         let judge = self.semantic.judge.as_ref().filter(|_| semantic.audit.by == AuditBy::Judge);
+        let cross = self.semantic.cross_encoder.then(|| format!(" and cross-encoder {:x}", cross::edition()));
         format!(
-            "model {}, verify {:?} by score {:x}, audited by {}{}, {:?}, reprise {}",
+            "model {}, verify {:?} by score {:x}{}, audited by {}{}, {:?}, reprise {}",
             self.semantic.model,
             semantic.verify,
             edition(),
+            cross.unwrap_or_default(),
             semantic.audit.by.word(),
             judge.map(|judge| format!(" {}", judge.model)).unwrap_or_default(),
             self.route.map(|route| &route.matches),

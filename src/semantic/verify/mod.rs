@@ -45,9 +45,9 @@ mod word;
 
 pub use answers::{clash, yes_against_no};
 pub use features::{COUNT, NAMES};
-pub use judge::{Judgement, Near, Rule, judge, measure};
+pub use judge::{Judgement, Near, Rule, judge, measure, reconsider};
 pub use reading::Reading;
-pub use score::edition;
+pub use score::{edition, logistic};
 pub(crate) use word::Word;
 
 /// Reads the word lists and the trained score, so that no request waits for it: some 25 ms, once a process.

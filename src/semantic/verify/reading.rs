@@ -74,6 +74,12 @@ impl Reading {
         out
     }
 
+    /// Whether nearly all its words are common English ones. A text of a few words may have none that is not.
+    pub fn is_english(&self) -> bool {
+        let unknown = self.words.iter().filter(|word| !word.known).count();
+        !self.hangul && unknown * 3 <= self.words.len()
+    }
+
     fn beside<'a>(&'a self, other: &Reading) -> Cow<'a, Reading> {
         let meets =
             |word: &Word| other.words.iter().any(|found| found.means(word) || found.contrasts_with(word));

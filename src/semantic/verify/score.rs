@@ -45,7 +45,12 @@ pub fn edition() -> u64 {
 pub fn probability(features: &[f32; COUNT], korean: bool) -> f32 {
     let score = if korean { &SCORES.korean } else { &SCORES.other };
     let sum: f32 = score.trees.iter().map(|tree| walk(tree, features)).sum();
-    1.0 / (1.0 + (-(sum + score.bias)).exp())
+    logistic(sum + score.bias)
+}
+
+/// From log-odds to a probability.
+pub fn logistic(log_odds: f32) -> f32 {
+    1.0 / (1.0 + (-log_odds).exp())
 }
 
 fn walk(tree: &[Node], features: &[f32; COUNT]) -> f32 {
