@@ -7,7 +7,7 @@ from cross_net import Net, Pairs
 from cross_pairs import left_out
 from embed import Embedder
 from sklearn.linear_model import LogisticRegression
-from sources import DATA, HELD_IN, Stream, cosines, pair, rows
+from sources import HELD_IN, Stream, cosines, labelled, pair, rows
 from train import SERVED, measured
 
 # As in src/semantic/choose.rs: below it the cross-encoder is not asked.
@@ -63,8 +63,7 @@ def main():
         found = rows(f"{HELD_IN}/{name}.jsonl")
         sets[name] = judged([{**pair(p["a"], p["b"], p["same"]), "cos": p["cosine"], "how": p["rule"]} for p in found])
     for name in ("qqp_en", "paws_qqp_en", "banking77_en"):
-        found = [pair(r["a"], r["b"], r["label"]) for r in rows(f"{DATA}/pairs/{name}.jsonl")]
-        sets[f"pairs {name}"] = judged(cosines(found, embed))
+        sets[f"pairs {name}"] = judged(labelled(name, embed))
     streams = {name: Stream(name, embed) for name in ("bitext_support_en", "qqp_en", "banking77_en")}
     replayed = {name: judged(stream.pairs()) for name, stream in streams.items()}
     for more in (None, *MORE):

@@ -3,7 +3,7 @@ import itertools
 import random
 
 from own import pairs as own_pairs
-from sources import HELD, HELD_IN, REPO, Stream, pair, rows, training
+from sources import REPO, Stream, held, pair, rows, training
 
 # Of each source: how many pairs at most (half of them different), and what one weighs.
 MOST = {
@@ -22,9 +22,8 @@ def is_latin(text):
 
 def clusters():
     """One line: wordings of one question, and near misses that are others."""
-    held = {text for name in HELD for p in rows(f"{HELD_IN}/{name}.jsonl") for text in (p["a"], p["b"])}
-    found = rows(f"{REPO}/scripts/verifier/clusters_en.jsonl")
-    return [c for c in found if not held & {*c["same"], *c["other"]}]
+    found, kept_back = rows(f"{REPO}/scripts/verifier/clusters_en.jsonl"), held()
+    return [c for c in found if not kept_back & {*c["same"], *c["other"]}]
 
 
 def of_cluster(cluster):
@@ -42,8 +41,8 @@ def left_out():
 def trained_on(embed):
     """(text, text, whether one answer serves both, weight), in no order that means anything."""
     draw = random.Random(3)
-    held = {text for name in HELD for p in rows(f"{HELD_IN}/{name}.jsonl") for text in (p["a"], p["b"])}
-    own = [p for p in own_pairs() if not held & {p["a"], p["b"]}]
+    kept_back = held()
+    own = [p for p in own_pairs() if not kept_back & {p["a"], p["b"]}]
     streams = {name: Stream(name, embed) for name in ("bitext_support_en", "banking77_en")}
     out = []
     for name, pairs in training(embed, streams, own, False).items():

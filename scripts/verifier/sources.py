@@ -108,6 +108,16 @@ class Stream:
         return 100 * right / len(self.requests), 100 * wrong / len(self.requests)
 
 
+def held():
+    """The texts that are not trained on."""
+    return {text for name in HELD for p in rows(f"{HELD_IN}/{name}.jsonl") for text in (p["a"], p["b"])}
+
+
+def labelled(name, embed):
+    """The pairs of a file, the far ones dropped."""
+    return cosines([pair(r["a"], r["b"], r["label"]) for r in rows(f"{DATA}/pairs/{name}.jsonl")], embed)
+
+
 def written():
     """The pairs written by hand beside this file; `rule` says what differs, or how far the wordings are apart."""
     found = [p for name in ("en", "ko") for p in rows(f"{REPO}/scripts/verifier/pairs_{name}.jsonl")]
@@ -125,8 +135,7 @@ def training(embed, streams, own, short):
             out[f"stream_{name}"] = [p for p in found if not {p["a"], p["b"]} <= stream.once]
     if not short:
         for name in PAIRS:
-            found = [pair(r["a"], r["b"], r["label"]) for r in rows(f"{DATA}/pairs/{name}.jsonl")]
-            out[f"pairs_{name}"] = cosines(found, embed)
+            out[f"pairs_{name}"] = labelled(name, embed)
         out["own"] = cosines(own, embed)
     out["written"] = cosines(written(), embed)
     return out

@@ -13,9 +13,9 @@ from embed import Embedder
 from own import pairs as own_pairs
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
-from sources import FOLDS, HELD, HELD_IN, STREAMS, Stream, cosines, folds, pair, rows, training
+from sources import FOLDS, STREAMS, Stream, folds, held, labelled, training
 
-REPO, WORK, DATA = (os.environ[name] for name in ("REPO", "WORK", "DATA"))
+REPO, WORK = os.environ["REPO"], os.environ["WORK"]
 SCORE = f"{REPO}/models/verifier-score.txt"
 HEAD = "# P(one answer serves both): gradient-boosted trees, see models/verifier-score.md"
 
@@ -182,8 +182,8 @@ def passing(s, p, cut, threshold):
 
 def main(mode):
     embed = {model: Embedder(model) for model in ("use", "minilm")}
-    held = {text for name in HELD for p in rows(f"{HELD_IN}/{name}.jsonl") for text in (p["a"], p["b"])}
-    own = [p for p in own_pairs() if not held & {p["a"], p["b"]}]
+    kept_back = held()
+    own = [p for p in own_pairs() if not kept_back & {p["a"], p["b"]}]
     streams = {name: Stream(name, embed["use"]) for name in (*STREAMS, "qqp_en")}
     english = {name: Stream(name, embed["minilm"]) for name in ("bitext_support_en", "banking77_en")}
     named = {f"use {name}": pairs for name, pairs in training(embed["use"], streams, own, False).items()}
@@ -192,8 +192,7 @@ def main(mode):
     replayed = {name: streams[name].pairs() for name in MEASURED}
     named |= {f"whole {name}": pairs for name, pairs in replayed.items()}
     for name in ("qqp_en", "paws_qqp_en"):
-        found = [pair(r["a"], r["b"], r["label"]) for r in rows(f"{DATA}/pairs/{name}.jsonl")]
-        named[f"use pairs_{name}"] = cosines(found, embed["use"])
+        named[f"use pairs_{name}"] = labelled(name, embed["use"])
     folds(named)
     sets = {name: Set(pairs) for name, pairs in named.items()}
     everything = Scores(sets, lambda name, s: np.ones(len(s.same), bool))

@@ -12,7 +12,6 @@ use super::protobuf::tensor;
 use super::runtime::OnnxRuntime;
 use half::f16;
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
 use ort::value::Tensor;
 use parking_lot::Mutex;
 use safetensors::SafeTensors;
@@ -78,7 +77,8 @@ impl CrossEncoder {
         let path = folder.join("model.onnx");
         let mut model = std::fs::read(&path).map_err(|wrong| format!("{}: {wrong}", path.display()))?;
         weights.put_over(&mut model)?;
-        let session = session(&model, runtime).map_err(|wrong| text(&wrong))?;
+        let session = runtime.session().and_then(|mut session| session.commit_from_memory(&model));
+        let session = session.map_err(|wrong| text(&wrong))?;
         let encoder = CrossEncoder {
             tokenizer,
             session: Mutex::new(session),
@@ -159,15 +159,6 @@ impl Pass for CrossEncoder {
         hasher.update(pair.1.as_bytes());
         *hasher.finalize().as_bytes()
     }
-}
-
-fn session(model: &[u8], runtime: &OnnxRuntime) -> ort::Result<Session> {
-    Session::builder(runtime.environment())?
-        .with_optimization_level(GraphOptimizationLevel::Level3)?
-        .with_intra_threads(1)?
-        .with_memory_pattern(false)?
-        .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(false).build()])?
-        .commit_from_memory(model)
 }
 
 /// What was trained, by name: the model's tensors by theirs, what is added to one by that with `.up` and `.down`, the head's by `head.`.

@@ -52,7 +52,7 @@ pub struct Semantic {
 /// The cross-encoder and its thread.
 struct Cross {
     model: Arc<CrossEncoder>,
-    pool: Pool<Arc<CrossEncoder>>,
+    pool: Pool<CrossEncoder>,
 }
 
 impl Cross {
@@ -105,7 +105,7 @@ impl Semantic {
         let none = || LoadError::Model { name: config.model.clone(), message: "not loaded".to_owned() };
         let model = Arc::clone(embedders.first().ok_or_else(none)?);
         let index = Index::new(model.name(), model.dim(), config.hnsw_from);
-        let embedders = embedders.into_iter().map(Embeds).collect();
+        let embedders = embedders.into_iter().map(|embedder| Arc::new(Embeds(embedder))).collect();
         let pool =
             Pool::start("embed", embedders, config.queue, config.patience).map_err(LoadError::Thread)?;
         Ok(Semantic {

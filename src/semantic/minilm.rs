@@ -3,7 +3,7 @@
 
 use super::embedder::{EmbedError, Embedder, Unit, Vector, each, unit};
 use super::manifest::Pooling;
-use super::runtime::OnnxRuntime;
+use super::runtime::{OnnxRuntime, providers};
 use fastembed::{
     InitOptionsUserDefined, QuantizationMode, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel,
 };
@@ -17,11 +17,6 @@ pub struct Transformer {
     dim: usize,
     max_tokens: usize,
     model: Mutex<TextEmbedding>,
-}
-
-/// The processor, without the arena: a long text once embedded must not be paid for in memory forever.
-pub(super) fn providers() -> Vec<fastembed::ExecutionProviderDispatch> {
-    vec![ort::ep::CPU::default().with_arena_allocator(false).build()]
 }
 
 /// How a transformer in a folder is to be run.

@@ -7,7 +7,6 @@ use ort::operator::{
     ComputeContext, Kernel, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
 };
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Tensor, TensorElementType};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -75,13 +74,7 @@ impl StringGraph {
 )]
 fn session(model: &[u8], tokenizer: SentencePiece, runtime: &OnnxRuntime) -> ort::Result<Session> {
     let operators = OperatorDomain::new("ai.onnx.contrib")?.add(Tokenizer(Arc::new(tokenizer)))?;
-    let mut builder = Session::builder(runtime.environment())?
-        .with_optimization_level(GraphOptimizationLevel::Level3)?
-        .with_intra_threads(1)?
-        .with_memory_pattern(false)?
-        .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(false).build()])?
-        .with_operators(operators)?;
-    builder.commit_from_memory(model)
+    runtime.session()?.with_operators(operators)?.commit_from_memory(model)
 }
 
 /// The graph's operator `SentencepieceTokenizer`: texts and five constants to all their tokens, and the

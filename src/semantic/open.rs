@@ -167,7 +167,7 @@ fn from_catalogue(
         .with_max_length(DEFAULT_TOKENS)
         .with_cache_dir(config.models_dir.join("catalogue"))
         .with_intra_threads(1);
-    options.execution_providers = super::minilm::providers();
+    options.execution_providers = super::runtime::providers();
     let opened = TextEmbedding::try_new(options).map_err(|wrong| {
         unusable(format!(
             "{wrong}; the catalogue downloads on first use, so see whether this machine has the network"

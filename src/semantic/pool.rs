@@ -31,23 +31,6 @@ pub trait Pass: Send + Sync {
     fn digest(input: &Self::Input) -> [u8; 32];
 }
 
-impl<P: Pass> Pass for Arc<P> {
-    type Input = P::Input;
-    type Output = P::Output;
-
-    fn batch(&self) -> usize {
-        P::batch(self)
-    }
-
-    fn run(&self, inputs: &[&P::Input]) -> Vec<Result<P::Output, EmbedError>> {
-        P::run(self, inputs)
-    }
-
-    fn digest(input: &P::Input) -> [u8; 32] {
-        P::digest(input)
-    }
-}
-
 /// An embedding model in a pool.
 pub struct Embeds(pub Arc<dyn Embedder>);
 
@@ -128,7 +111,7 @@ impl<P: Pass + 'static> Pool<P> {
     /// One thread a model; `name` is the threads'. Fails when the system gives no thread.
     pub fn start(
         name: &str,
-        models: Vec<P>,
+        models: Vec<Arc<P>>,
         queue: usize,
         patience: Duration,
     ) -> Result<Pool<P>, std::io::Error> {
@@ -146,7 +129,7 @@ impl<P: Pass + 'static> Pool<P> {
             let shared = Arc::clone(&pool.shared);
             let thread = std::thread::Builder::new().name(format!("reprise-{name}-{at}"));
             // On an error `pool` is dropped and ends the threads already started.
-            pool.threads.push(thread.spawn(move || work(&shared, &model))?);
+            pool.threads.push(thread.spawn(move || work(&shared, model.as_ref()))?);
         }
         Ok(pool)
     }

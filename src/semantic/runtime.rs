@@ -2,6 +2,9 @@
 
 use super::manifest::Manifest;
 use ort::environment::Environment;
+use ort::ep::ExecutionProviderDispatch;
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +23,11 @@ pub enum RuntimeError {
 #[derive(Clone, Debug)]
 pub struct OnnxRuntime {
     environment: Environment,
+}
+
+/// The processor, without the arena: a long text once read must not be paid for in memory forever.
+pub(super) fn providers() -> Vec<ExecutionProviderDispatch> {
+    vec![ort::ep::CPU::default().with_arena_allocator(false).build()]
 }
 
 /// The process has one ONNX Runtime; whoever loads it first decides which file it is.
@@ -44,6 +52,15 @@ impl OnnxRuntime {
 
     pub fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// A session to be: on one thread, which is the caller's own.
+    pub fn session(&self) -> ort::Result<SessionBuilder> {
+        Ok(Session::builder(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::Level3)?
+            .with_intra_threads(1)?
+            .with_memory_pattern(false)?
+            .with_execution_providers(providers())?)
     }
 }
 

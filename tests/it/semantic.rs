@@ -234,7 +234,7 @@ impl Embedder for Gated {
 
 fn gated(queue: usize, patience: Duration) -> (Arc<Gated>, Arc<Pool<Embeds>>) {
     let embedder = Arc::new(Gated::default());
-    let pool = Pool::start("embed", vec![Embeds(embedder.clone())], queue, patience).unwrap();
+    let pool = Pool::start("embed", vec![Arc::new(Embeds(embedder.clone()))], queue, patience).unwrap();
     (embedder, Arc::new(pool))
 }
 

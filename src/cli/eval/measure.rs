@@ -232,11 +232,12 @@ impl Bench<'_> {
                 exact_only.iter().map(|(word, count)| format!("{word} {count}")).collect();
             notes.push(format!("{what} matched exactly only: {}", reasons.join(", ")));
         }
-        if let Some(passes) = readers.passes().ranks() {
+        let passes = readers.passes();
+        if let Some(ranks) = passes.ranks() {
             notes.push(format!(
                 "the cross-encoder read {} pairs, p50 {:.1} ms each; `verify` is without it",
-                readers.passes().len(),
-                passes.p50
+                passes.len(),
+                ranks.p50
             ));
         }
         if self.embedded.too_long > 0 {

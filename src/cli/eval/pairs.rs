@@ -13,7 +13,6 @@ use crate::config::Strictness;
 use crate::semantic::choose::{Asked, Choice, choose, reaches};
 use crate::semantic::codes::dot;
 use crate::semantic::index::Neighbour;
-use crate::semantic::second::Second;
 use crate::semantic::verify::Reading;
 use tokio::time::Instant;
 
@@ -52,8 +51,7 @@ impl Couple {
         let neighbour = [Neighbour { key: ExactKey([0; 32]), score, question }];
         let stored = |_: &Neighbour| Some(&corpus.readings[a as usize]);
         let reader = readers.of(b);
-        let second = reader.as_ref().map(|reader| reader as &dyn Second);
-        let asked = Asked { second, ..alone(&corpus.readings[b as usize]) };
+        let asked = Asked { second: Some(&reader), ..alone(&corpus.readings[b as usize]) };
         let choice = choose(asked, &neighbour, setting, stored);
         self.identical || matches!(choice, Choice::Serve { .. })
     }

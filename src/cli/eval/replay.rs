@@ -11,7 +11,6 @@ use crate::semantic::choose::{self, Bar, Choice, TRIED, Vouchers, choose};
 use crate::semantic::codes::dot;
 use crate::semantic::embedder::Vector;
 use crate::semantic::index::{Index, Neighbour};
-use crate::semantic::second::Second;
 use crate::semantic::verify::Reading;
 use crate::semantic::wordings::Wordings;
 use tokio::time::Instant;
@@ -136,10 +135,8 @@ impl Shelf for Listed<'_> {
             self.nearest(item, setting.threshold).into_iter().filter_map(neighbour).collect();
         let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
         let vouchers = Vouchers { text: &self.corpus.texts[question], vector, wordings: &self.wordings };
-        let reader = self.readers.of(question as u32);
-        let second = reader.as_ref().map(|reader| reader as &dyn Second);
-        let readings = &self.corpus.readings;
-        let asked = choose::Asked { reading: &readings[question], vouchers: Some(vouchers), second };
+        let (own, reader) = (&self.corpus.readings[question], self.readers.of(question as u32));
+        let asked = choose::Asked { reading: own, vouchers: Some(vouchers), second: Some(&reader) };
         let choice = choose(asked, &neighbours, setting, reading);
         let (key, score) = served(&choice, vouchers)?;
         Some((*self.asked.by_key.get(&key)?, score))
@@ -202,9 +199,8 @@ impl Shelf for Indexed<'_> {
         let begun = Instant::now();
         let reading = |near: &Neighbour| reading_of(self.asked, self.corpus, near);
         let vouchers = Vouchers { text, vector, wordings: &self.wordings };
-        let reader = self.readers.of(question);
-        let second = reader.as_ref().map(|reader| reader as &dyn Second);
-        let asked = choose::Asked { reading: &Reading::of(text), vouchers: Some(vouchers), second };
+        let (own, reader) = (Reading::of(text), self.readers.of(question));
+        let asked = choose::Asked { reading: &own, vouchers: Some(vouchers), second: Some(&reader) };
         let choice = choose(asked, &neighbours, setting, reading);
         if neighbours.first().is_some_and(|near| near.score >= setting.threshold) {
             self.verify.add(begun.elapsed());
